@@ -1,0 +1,94 @@
+//! Two values that part readings into low, between and high; shared by the threshold backends.
+//!
+//! *Low* is at or below the lower value, so that an empty queue scales down with `MIN_MEASUREMENT_VALUE: 0`; *high* is
+//! above the upper one. A failed measurement is neither, unless its backend knows that the app was too slow to answer.
+
+use std::borrow::Cow;
+
+use crate::{
+    sample::{CountsAs, Sample},
+    units::Finite,
+};
+
+/// Where a sample lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// At or below the lower threshold.
+    Low,
+    /// Above the lower threshold, and not above the upper one.
+    Between,
+    /// Above the upper threshold, or too slow to be measured at all.
+    High,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// The two values, and their unit for sentences.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Thresholds {
+    /// At or below this a reading is low.
+    pub low: Finite,
+    /// Above this a reading is high.
+    pub high: Finite,
+    /// The readings' unit; may be empty.
+    pub unit: Cow<'static, str>,
+}
+
+impl Thresholds {
+    /// Where a number lies.
+    #[must_use]
+    pub fn level_of(&self, number: Finite) -> Level {
+        if number <= self.low {
+            Level::Low
+        } else if number > self.high {
+            Level::High
+        } else {
+            Level::Between
+        }
+    }
+
+    /// Where a sample lies.
+    #[must_use]
+    pub fn level(&self, sample: &Sample) -> Level {
+        match (&sample.outcome, sample.number()) {
+            (Err(failure), _) if failure.counts_as == CountsAs::High => Level::High,
+            (_, Some(number)) => self.level_of(number),
+            _ => Level::Unknown,
+        }
+    }
+
+    /// `1200 ms`.
+    #[must_use]
+    pub fn with_unit(&self, number: Finite) -> String {
+        if self.unit.is_empty() { number.to_string() } else { format!("{number} {}", self.unit) }
+    }
+}
+
+/// The samples' numbers, oldest first, as `1310, 1405, timeout`; long lists are cut in the middle.
+#[must_use]
+pub fn numbers<'a>(newest_first: impl DoubleEndedIterator<Item = &'a Sample>) -> String {
+    // More numbers than this make no sentence.
+    const SHOWN: usize = 8;
+    let mut words: Vec<String> = newest_first.rev().map(number).collect();
+    if words.len() > SHOWN {
+        words.splice(2..words.len() - 5, ["…".to_owned()]);
+    }
+    words.join(", ")
+}
+
+fn number(sample: &Sample) -> String {
+    match (&sample.outcome, sample.number()) {
+        (Err(failure), _) => failure.key.replace('_', " "),
+        (Ok(_), Some(number)) => number.to_string(),
+        (Ok(_), None) => "a document".to_owned(),
+    }
+}
+
+/// What is wrong with a sample that has no level, for a sentence.
+#[must_use]
+pub fn why_unknown(sample: &Sample) -> String {
+    match &sample.outcome {
+        Err(failure) => format!("the newest measurement failed: {}", failure.message),
+        Ok(_) => "the newest reading is a document, not a number; set VALUE to select a number in it".to_owned(),
+    }
+}

@@ -1,0 +1,437 @@
+//! The only two doors of the core: [`observe`] before the platform is asked, [`settle`] after it answered.
+//!
+//! ```text
+//!  samples ─► history ─► decide ─► clamp ─► wait ─► order? ─► (engine asks the platform) ─► settle
+//! ```
+//!
+//! All control flow is here; every other file computes. A count outside the bounds does not go through the decision: it
+//! goes straight to the nearest bound, whatever was measured, and without waiting, because the bounds are the one thing
+//! that a person has said outright. Several signals are one rule: each wants a count within its own bounds, the highest
+//! wins, so any may grow the process and all must agree before it shrinks.
+
+use std::{borrow::Cow, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    bounds::{Bounds, Limit, Range},
+    condition::{Condition, Phase},
+    decision::{Decide, Decision, Direction, Reason, View},
+    event::Event,
+    history::History,
+    moment::Moment,
+    rapid::{RapidLimit, RapidWindow},
+    sample::Sample,
+    units::in_words,
+    wait::{Backoff, Wait},
+};
+
+/// One measurement with its decision, as far as the core is concerned.
+#[derive(Debug)]
+pub struct Signal {
+    /// Name of the measurement backend, for sentences.
+    pub backend: Arc<str>,
+    /// The decision backend.
+    pub decide: Box<dyn Decide>,
+    /// Least and most processes that this signal may ask for.
+    pub bounds: Bounds,
+    /// How many samples to keep.
+    pub history_length: NonZeroUsize,
+}
+
+/// All that is fixed about one process until its settings change.
+#[derive(Debug)]
+pub struct Policy {
+    /// At least one.
+    pub signals: Vec<Signal>,
+    /// How long to wait after a scale.
+    pub wait_after_scale: Duration,
+    /// How often a lasting condition is told again.
+    pub repeat: Duration,
+    /// What counts as too rapid.
+    pub rapid: RapidLimit,
+}
+
+/// All that is remembered about one process from tick to tick.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// One per signal, in the policy's order.
+    pub signals: Vec<SignalState>,
+    /// The count as we last saw or set it.
+    pub expected: Option<u32>,
+    /// The wait after a scale.
+    pub wait: Wait,
+    /// The wait after refused scales.
+    pub backoff: Backoff,
+    /// Recent scales.
+    pub rapid: RapidWindow,
+    /// Conditions that are told when they begin, persist and end.
+    pub conditions: Conditions,
+}
+
+/// What is remembered about one signal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SignalState {
+    /// Its newest samples.
+    pub history: History,
+    /// Whether measuring fails.
+    failing: Condition,
+    failures: u32,
+}
+
+/// The lasting conditions of a process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conditions {
+    count_failing: Condition,
+    scale_failing: Condition,
+    needs_exceed_max: Condition,
+    needs_below_min: Condition,
+    too_rapid: Condition,
+}
+
+impl State {
+    /// Nothing known yet.
+    #[must_use]
+    pub fn new(policy: &Policy) -> Self {
+        let signal = |signal: &Signal| SignalState {
+            history: History::new(signal.history_length),
+            failing: Condition::default(),
+            failures: 0,
+        };
+        Self {
+            signals: policy.signals.iter().map(signal).collect(),
+            expected: None,
+            wait: Wait::default(),
+            backoff: Backoff::default(),
+            rapid: RapidWindow::default(),
+            conditions: Conditions::default(),
+        }
+    }
+
+    /// Takes what is known over to changed settings, as far as it still means the same: the histories only when every
+    /// signal is measured as before, the wait and the conditions always.
+    #[must_use]
+    pub fn carried_over(mut self, policy: &Policy, measured_as_before: bool) -> Self {
+        if measured_as_before && self.signals.len() == policy.signals.len() {
+            for (state, signal) in self.signals.iter_mut().zip(&policy.signals) {
+                state.history.resize(signal.history_length);
+            }
+        } else {
+            self.signals = Self::new(policy).signals;
+        }
+        self
+    }
+}
+
+/// An instruction for the platform. It always changes something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// What runs.
+    pub from: u32,
+    /// What should run. Never equal to `from`.
+    pub to: u32,
+    /// Why.
+    pub reason: Reason,
+    /// The bound that cut the wish short.
+    pub limit: Option<Limit>,
+}
+
+impl Order {
+    /// `None` when there is nothing to change.
+    #[must_use]
+    pub fn new(from: u32, to: u32, reason: Reason, limit: Option<Limit>) -> Option<Self> {
+        (from != to).then_some(Self { from, to, reason, limit })
+    }
+
+    /// Which way it goes.
+    #[must_use]
+    pub fn direction(&self) -> Direction {
+        if self.to > self.from { Direction::Up } else { Direction::Down }
+    }
+}
+
+/// Why an order is not given although the decision differs from what runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Held {
+    /// The wait after the last scale is not over.
+    Waiting(Duration),
+    /// The platform refused the last order; it is asked again later.
+    BackingOff(Duration),
+}
+
+/// What one observation led to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// How many processes run, when that is known.
+    pub running: Option<u32>,
+    /// The bounds of this moment.
+    pub range: Range,
+    /// The winning decision, already clamped.
+    pub decision: Decision,
+    /// Which signal it came from.
+    pub signal: usize,
+    /// The bound that the winning wish hit.
+    pub limit: Option<Limit>,
+    /// Why there is no order although the decision differs from what runs.
+    pub held: Option<Held>,
+    /// What to tell the platform, if anything.
+    pub order: Option<Order>,
+    /// What people may want to know.
+    pub events: Vec<Event>,
+}
+
+/// Why the platform did not answer or obey.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScaleFailure {
+    /// Stable word: `unauthorized`, `rate_limited`.
+    pub key: Cow<'static, str>,
+    /// What failed, for which process, and what to do; no secret in it.
+    pub message: String,
+    /// The platform asked not to be asked again before this.
+    pub retry_after: Option<Duration>,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Settled {
+    /// The platform took it.
+    Scaled,
+    /// Nothing had to change; someone else was faster. Neither success nor failure.
+    AlreadyThere,
+    /// It was not given to the platform, on purpose.
+    DryRun,
+    /// The platform did not take it.
+    Failed(ScaleFailure),
+}
+
+/// First door: learns new samples and the running count, and decides.
+///
+/// `samples` holds the new samples with the index of their signal; there may be none. `running` is the platform's word.
+pub fn observe(
+    policy: &Policy,
+    state: &mut State,
+    samples: impl IntoIterator<Item = (usize, Sample)>,
+    running: Result<u32, ScaleFailure>,
+    now: &Moment,
+) -> Outcome {
+    let mut events = Vec::new();
+    for (signal, sample) in samples {
+        learn_sample(policy, state, signal, sample, now, &mut events);
+    }
+    let range = combined_range(policy, now);
+    let running = match running {
+        Ok(running) => running,
+        Err(failure) => {
+            if let Some(phase) = state.conditions.count_failing.update(true, policy.repeat, now) {
+                events.push(Event::CountFailed { failure: failure.clone(), phase });
+            }
+            return unknown_count(state, range, &failure, events);
+        }
+    };
+    learn_count(policy, state, running, now, &mut events);
+
+    let choice = choose(policy, state, running, range, now);
+    learn_needs(policy, state, &choice, running, range, now, &mut events);
+    learn_rapid(policy, state, now, &mut events);
+
+    let Choice { mut decision, limit, signal, forced, .. } = choice;
+    let held = if decision.wanted == running { None } else { held(state, forced, now) };
+    if let Some(held) = held {
+        decision.reason.sentence.push_str(&held.in_words());
+    }
+    let order = match held {
+        None => Order::new(running, decision.wanted, decision.reason.clone(), limit),
+        Some(_) => None,
+    };
+    Outcome { running: Some(running), range, decision, signal, limit, held, order, events }
+}
+
+/// Second door: learns what became of an order.
+///
+/// Only success clears the histories and begins the wait. A failure backs off and leaves everything else as it was.
+pub fn settle(policy: &Policy, state: &mut State, order: &Order, settled: &Settled, now: &Moment) -> Vec<Event> {
+    let Order { from, to, limit, .. } = *order;
+    let reason = order.reason.clone();
+    let mut events = Vec::new();
+    match settled {
+        Settled::Scaled => {
+            state.expected = Some(to);
+            state.rapid.push(order.direction(), now);
+            begin_anew(policy, state, now);
+            events.push(match order.direction() {
+                Direction::Down => Event::ScaledDown { from, to, reason, limit },
+                Direction::Up | Direction::Stay => Event::ScaledUp { from, to, reason, limit },
+            });
+            learn_rapid(policy, state, now, &mut events);
+        }
+        Settled::DryRun => {
+            begin_anew(policy, state, now);
+            events.push(Event::WouldScale { from, to, reason });
+        }
+        Settled::AlreadyThere => {
+            state.expected = Some(to);
+            state.backoff.succeeded();
+            state.conditions.scale_failing.update(false, policy.repeat, now);
+        }
+        Settled::Failed(failure) => {
+            let retry_in = state.backoff.failed(failure.retry_after, now);
+            if let Some(phase) = state.conditions.scale_failing.update(true, policy.repeat, now) {
+                let (in_a_row, failure) = (state.backoff.failures(), failure.clone());
+                events.push(Event::ScaleFailed { from, to, reason, failure, in_a_row, retry_in, phase });
+            }
+        }
+    }
+    events
+}
+
+/// After a scale: what was measured before says nothing about the new count, and new processes need time to show.
+fn begin_anew(policy: &Policy, state: &mut State, now: &Moment) {
+    for signal in &mut state.signals {
+        signal.history.clear();
+    }
+    state.wait.begin(policy.wait_after_scale, now);
+    state.backoff.succeeded();
+    state.conditions.scale_failing.update(false, policy.repeat, now);
+}
+
+fn learn_sample(
+    policy: &Policy,
+    state: &mut State,
+    index: usize,
+    sample: Sample,
+    now: &Moment,
+    events: &mut Vec<Event>,
+) {
+    let (backend, signal) = (policy.signals[index].backend.clone(), &mut state.signals[index]);
+    events.push(Event::Measured { backend: backend.clone(), sample: sample.clone() });
+    let phase = signal.failing.update(sample.outcome.is_err(), policy.repeat, now);
+    match &sample.outcome {
+        Err(failure) => {
+            signal.failures = signal.failures.saturating_add(1);
+            if let Some(phase) = phase {
+                let (failure, in_a_row) = (failure.clone(), signal.failures);
+                events.push(Event::MeasurementFailed { backend, failure, in_a_row, phase });
+            }
+        }
+        Ok(_) => {
+            let failures = std::mem::take(&mut signal.failures);
+            if let Some(Phase::Ended(lasted)) = phase {
+                events.push(Event::MeasurementRecovered { backend, failures, lasted });
+            }
+        }
+    }
+    signal.history.push(sample);
+}
+
+fn learn_count(policy: &Policy, state: &mut State, running: u32, now: &Moment, events: &mut Vec<Event>) {
+    if let Some(Phase::Ended(lasted)) = state.conditions.count_failing.update(false, policy.repeat, now) {
+        events.push(Event::CountRecovered { lasted });
+    }
+    match state.expected.replace(running) {
+        Some(expected) if expected != running => {
+            events.push(Event::CountChangedElsewhere { from: expected, to: running });
+        }
+        _ => {}
+    }
+}
+
+/// With several signals, the least is the highest of their leasts and the most the highest of their mosts.
+fn combined_range(policy: &Policy, now: &Moment) -> Range {
+    let ranges = policy.signals.iter().map(|signal| signal.bounds.at(now));
+    ranges
+        .reduce(|left, right| Range { min: left.min.max(right.min), max: left.max.max(right.max) })
+        .unwrap_or(Range { min: 0, max: u32::MAX })
+}
+
+fn unknown_count(state: &State, range: Range, failure: &ScaleFailure, events: Vec<Event>) -> Outcome {
+    // Nothing is ordered, so the number in this decision is only shown; the last count known is the honest one.
+    let shown = state.expected.unwrap_or(range.min);
+    let sentence = format!("nobody knows how many processes run: {}", failure.message);
+    let decision = Decision::stay(shown, Reason::new("count_unknown", sentence));
+    Outcome { running: None, range, decision, signal: 0, limit: None, held: None, order: None, events }
+}
+
+/// The winning decision, clamped, with what it was before the clamp.
+struct Choice {
+    decision: Decision,
+    signal: usize,
+    unclamped: u32,
+    limit: Option<Limit>,
+    forced: bool,
+}
+
+fn choose(policy: &Policy, state: &State, running: u32, range: Range, now: &Moment) -> Choice {
+    let (nearest, outside) = range.clamp(running);
+    if let Some(limit) = outside {
+        let bounds = &policy.signals[0].bounds;
+        let when = if bounds.vary() { format!(" at {}", bounds.local_time(now)) } else { String::new() };
+        let relation = if limit == Limit::Max { "above" } else { "below" };
+        let sentence = format!("{running} running is {relation} the {limit} of {nearest}{when}");
+        let direction = if nearest > running { Direction::Up } else { Direction::Down };
+        let decision = Decision { wanted: nearest, direction, reason: Reason::new("outside_bounds", sentence) };
+        return Choice { decision, signal: 0, unclamped: nearest, limit: Some(limit), forced: true };
+    }
+    let proposals = policy.signals.iter().zip(&state.signals).enumerate().map(|(index, (signal, signal_state))| {
+        let view = View { history: &signal_state.history, running, now };
+        let mut decision = signal.decide.decide(&view);
+        let unclamped = decision.wanted;
+        let own = signal.bounds.at(now);
+        let (wanted, limit) = Range { min: own.min.max(range.min), max: own.max.max(range.min) }.clamp(unclamped);
+        decision.wanted = wanted;
+        Choice { decision, signal: index, unclamped, limit, forced: false }
+    });
+    let highest = proposals.reduce(|best, next| if next.decision.wanted > best.decision.wanted { next } else { best });
+    highest.unwrap_or_else(|| Choice {
+        decision: Decision::stay(running, Reason::new("no_signal", "nothing is measured")),
+        signal: 0,
+        unclamped: running,
+        limit: None,
+        forced: false,
+    })
+}
+
+/// "More is called for, but we are at the max" and its counterpart.
+fn learn_needs(
+    policy: &Policy,
+    state: &mut State,
+    choice: &Choice,
+    running: u32,
+    range: Range,
+    now: &Moment,
+    events: &mut Vec<Event>,
+) {
+    let at = |limit| choice.limit == Some(limit) && choice.decision.wanted == running && !choice.forced;
+    let (wanted, reason) = (choice.unclamped, &choice.decision.reason);
+    if let Some(phase) = state.conditions.needs_exceed_max.update(at(Limit::Max), policy.repeat, now) {
+        events.push(Event::NeedsExceededMax { wanted, max: range.max, reason: reason.clone(), phase });
+    }
+    if let Some(phase) = state.conditions.needs_below_min.update(at(Limit::Min), policy.repeat, now) {
+        events.push(Event::NeedsBelowMin { wanted, min: range.min, reason: reason.clone(), phase });
+    }
+}
+
+fn learn_rapid(policy: &Policy, state: &mut State, now: &Moment, events: &mut Vec<Event>) {
+    let exceeded = state.rapid.exceeded(&policy.rapid, now);
+    if let Some(phase) = state.conditions.too_rapid.update(exceeded.is_some(), policy.repeat, now) {
+        let (direction, scales) = exceeded.unwrap_or((Direction::Stay, 0));
+        events.push(Event::ScalingTooRapid { direction, scales, period: policy.rapid.period, phase });
+    }
+}
+
+fn held(state: &State, forced: bool, now: &Moment) -> Option<Held> {
+    let waiting = if forced { None } else { state.wait.left(now).map(Held::Waiting) };
+    waiting.or_else(|| state.backoff.left(now).map(Held::BackingOff))
+}
+
+impl Held {
+    fn in_words(self) -> String {
+        match self {
+            Self::Waiting(left) => format!("; held, the wait after the last scale takes {} more", in_words(left)),
+            Self::BackingOff(left) => {
+                format!("; held, the platform refused and is asked again in {}", in_words(left))
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The only file that reads environment variables, and the list of those that mean something to us.
+//!
+//! Everything else is handed an [`Environment`], which a test fills as it likes.
+
+use std::collections::BTreeMap;
+
+use crate::secret::Secret;
+
+/// A variable that the program reads on its own account (a settings file may name any other as `${NAME}`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does, in a sentence.
+    pub meaning: &'static str,
+}
+
+/// The settings to use when the command line names none.
+pub const SETTINGS: Variable = Variable {
+    name: "AUTOSCALEBOT_SETTINGS",
+    meaning: "the settings file (or module name) when `--settings` is not given",
+};
+/// The Heroku API key when settings hold none.
+pub const HEROKU_API_KEY: Variable =
+    Variable { name: "HEROKU_API_KEY", meaning: "the Heroku API key when API_KEY is not set" };
+/// Another address for Heroku's API.
+pub const HEROKU_API_URL: Variable = Variable {
+    name: "HEROKU_API_URL",
+    meaning: "the address of Heroku's Platform API when API_URL is not set; default `https://api.heroku.com`",
+};
+/// What is logged, and how.
+pub const LOG: Variable = Variable {
+    name: "AUTOSCALEBOT_LOG",
+    meaning: "what is logged: a level (`info`, `debug`), a filter (`autoscalebot=debug,hyper=warn`), and `json` or \
+              `text` for the format, separated by commas; default `info,text`",
+};
+/// No colours.
+pub const NO_COLOR: Variable = Variable { name: "NO_COLOR", meaning: "when set and not empty, nothing is coloured" };
+
+/// Every variable that the program reads on its own account; the docs are made from it.
+pub const VARIABLES: &[Variable] = &[SETTINGS, HEROKU_API_KEY, HEROKU_API_URL, LOG, NO_COLOR];
+
+/// The environment of a program, as a value.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// That of this program. Variables that are not Unicode are left out.
+    #[must_use]
+    pub fn of_this_program() -> Self {
+        let unicode =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self(unicode.collect())
+    }
+
+    /// The value of a variable that is set and not empty.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The same, as a secret.
+    #[must_use]
+    pub fn secret(&self, variable: Variable) -> Option<Secret> {
+        self.get(variable.name).map(Secret::new)
+    }
+
+    /// The names of all variables that are set.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+impl<Name: Into<String>, Text: Into<String>> FromIterator<(Name, Text)> for Environment {
+    fn from_iter<Pairs: IntoIterator<Item = (Name, Text)>>(pairs: Pairs) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+impl std::fmt::Debug for Environment {
+    /// Names only: values may be secrets.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_set().entries(self.names()).finish()
+    }
+}

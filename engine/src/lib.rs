@@ -1,0 +1,15 @@
+//! What waits: settings files, backends that talk to apps, platforms and people, and the loop of each bot.
+//!
+//! `bot` walks one measurement along the one direction of `autoscalebot_core`: measure, observe, scale, settle, notify.
+//! `fleet` keeps one bot per process. Each stage is a folder with a trait, a list of backends, and one file a backend.
+//! Only `clock` reads the time; only `telemetry` names log fields; only `bot` and `fleet` hold tasks.
+
+pub mod clock;
+pub mod config;
+pub mod environment;
+pub mod http;
+pub mod measurement;
+pub mod notification;
+pub mod scaling;
+pub mod secret;
+pub mod shared;

@@ -1,0 +1,104 @@
+//! Measurement: how loaded is the app?
+//!
+//! A backend asks the world once and returns a reading, or says why it has none. It must never invent a number: what it
+//! does not know is a [`MeasureError`]. Every backend has its own time-out; the bot adds none but a last resort.
+
+use std::{borrow::Cow, sync::Arc};
+
+use async_trait::async_trait;
+use autoscalebot_core::{
+    names::ProcessName,
+    registry::Entry,
+    sample::{CountsAs, MeasureFailure, Reading},
+    units::Seconds,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{config::BackendSettings, scaling::Scale, shared::Shared};
+
+/// Every measurement backend, in the order of the docs.
+pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[];
+
+/// A measurement backend.
+#[async_trait]
+pub trait Measure: Send + Sync {
+    /// Measures once.
+    ///
+    /// # Errors
+    /// Why there is no reading. Dropping the future in the middle must be safe.
+    async fn measure(&self) -> Result<Measured, MeasureError>;
+
+    /// The unit of its readings, for sentences: `ms`, `tasks`; empty when there is none.
+    fn unit(&self) -> Cow<'static, str> {
+        Cow::Borrowed("")
+    }
+}
+
+/// What a successful measurement brings home.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured {
+    /// The reading.
+    pub reading: Reading,
+    /// More for people: the parts of a sum.
+    pub detail: Option<Box<Value>>,
+}
+
+impl From<Reading> for Measured {
+    fn from(reading: Reading) -> Self {
+        Self { reading, detail: None }
+    }
+}
+
+/// Why there is no reading.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct MeasureError {
+    /// Stable word for the kind: `timeout`, `server_error`, `connection`, `bad_json`.
+    pub key: Cow<'static, str>,
+    /// What failed and what to do, without secrets. The process is named by whoever shows it.
+    pub message: String,
+    /// Whether the failure itself says that the app is overloaded.
+    pub counts_as: CountsAs,
+}
+
+impl MeasureError {
+    /// A failure that says nothing about the load. This is the right one unless you are sure.
+    pub fn unknown(key: &'static str, message: impl Into<String>) -> Self {
+        Self { key: Cow::Borrowed(key), message: message.into(), counts_as: CountsAs::Unknown }
+    }
+}
+
+impl From<MeasureError> for MeasureFailure {
+    fn from(error: MeasureError) -> Self {
+        Self { key: error.key, message: error.message, counts_as: error.counts_as }
+    }
+}
+
+/// What a measurement backend is told when it is built, beside its own settings.
+pub struct Context {
+    /// The process whose load it measures.
+    pub process: ProcessName,
+    /// The process's platform; knows the app's web address.
+    pub platform: Arc<dyn Scale>,
+    /// The process's scaling block, for measurements of the same platform (app name, API key).
+    pub scaling: BackendSettings,
+    /// What all bots share.
+    pub shared: Arc<Shared>,
+}
+
+/// The settings that every measurement backend has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Common {
+    /// How often to measure.
+    #[schemars(range(min = 0.05))]
+    pub measurement_interval_in_seconds: Seconds,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self { measurement_interval_in_seconds: Seconds::new(30) }
+    }
+}

@@ -1,0 +1,101 @@
+//! Scaling: how many processes run, and make it that many.
+//!
+//! `count` asks the platform, every time; nothing is remembered in its place. `scale_to` sets an absolute number, so that
+//! a repeated call does no harm. What a platform refuses is a [`ScaleError`] that says what to do about it.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use autoscalebot_core::{
+    names::ProcessName,
+    registry::Entry,
+    step::{Order, ScaleFailure},
+};
+use url::Url;
+
+use crate::shared::Shared;
+
+/// Every scaling backend, in the order of the docs.
+pub const BACKENDS: &[Entry<dyn Scale, Context>] = &[];
+
+/// A scaling backend: the platform, as far as one process is concerned.
+#[async_trait]
+pub trait Scale: Send + Sync {
+    /// How many processes the platform is set to run now. Changes nothing.
+    ///
+    /// # Errors
+    /// Why nobody knows. Never a guess.
+    async fn count(&self) -> Result<u32, ScaleError>;
+
+    /// Makes `order.to` processes run; `order.from` is what the decision was based on.
+    ///
+    /// # Errors
+    /// Why the platform did not take it.
+    async fn scale_to(&self, order: &Order) -> Result<Scaled, ScaleError>;
+
+    /// Where the app's web processes answer, if the platform knows; relative measurement URLs are resolved against it.
+    ///
+    /// # Errors
+    /// Why the platform did not say.
+    async fn web_url(&self) -> Result<Option<Url>, ScaleError> {
+        Ok(None)
+    }
+
+    /// Processes with the same group are told the same thing by one call of the platform (the same app, say). Their bots
+    /// tick in the same moment, so that one read serves all and their orders can travel together.
+    fn group(&self) -> Option<String> {
+        None
+    }
+
+    /// What people should know about this platform before they rely on it; shown at start and by `check --online`.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The program ends: stop what only lives with it, within `limit`.
+    async fn shutdown(&self, _limit: Duration) {}
+}
+
+/// What a platform did with an order that it did not refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scaled {
+    /// It took it.
+    Done,
+    /// It was there already.
+    AlreadyThere,
+    /// It was not asked, on purpose.
+    DryRun,
+}
+
+/// Why a platform did not answer or obey.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ScaleError {
+    /// Stable word for the kind: `unauthorized`, `rate_limited`, `timeout`.
+    pub key: Cow<'static, str>,
+    /// What failed, for which app and process, and what to do; no secret in it.
+    pub message: String,
+    /// The platform asked not to be asked again before this.
+    pub retry_after: Option<Duration>,
+}
+
+impl ScaleError {
+    /// An error without a wish of the platform's.
+    pub fn new(key: &'static str, message: impl Into<String>) -> Self {
+        Self { key: Cow::Borrowed(key), message: message.into(), retry_after: None }
+    }
+}
+
+impl From<ScaleError> for ScaleFailure {
+    fn from(error: ScaleError) -> Self {
+        Self { key: error.key, message: error.message, retry_after: error.retry_after }
+    }
+}
+
+/// What a scaling backend is told when it is built, beside its own settings.
+pub struct Context {
+    /// The process it scales.
+    pub process: ProcessName,
+    /// What all bots share.
+    pub shared: Arc<Shared>,
+}
