@@ -4,7 +4,12 @@
 //! not leave the others running. Bots of one app on one platform tick together, so that one read of the platform serves
 //! them all; apart from that the bots are spread over their interval.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use autoscalebot_core::{event::Event, names::ProcessName, step::State};
 use tokio::{task::JoinHandle, time::timeout};
@@ -31,7 +36,7 @@ pub struct Fleet {
 }
 
 struct Running {
-    config: ProcessConfig,
+    settings: Fingerprint,
     platform: Arc<dyn Scale>,
     outlets: Outlets,
     stop: CancellationToken,
@@ -48,7 +53,7 @@ impl Fleet {
         let mut fleet = Self { shared, manner, bots: BTreeMap::new() };
         for ((process, config), bot) in config.processes.into_iter().zip(bots) {
             let state = State::new(&bot.policy);
-            fleet.bots.insert(process, Running::start(bot, config, state));
+            fleet.bots.insert(process, Running::start(bot, Fingerprint::of(&config), state));
         }
         Ok(fleet)
     }
@@ -64,7 +69,7 @@ impl Fleet {
         processes.retain(|process, config| {
             let change = match self.bots.get(process) {
                 None => "added",
-                Some(running) if running.config != *config => "changed",
+                Some(running) if running.settings != Fingerprint::of(config) => "changed",
                 Some(_) => {
                     changes.insert(process.clone(), "unchanged");
                     return false;
@@ -87,14 +92,14 @@ impl Fleet {
             let state = match self.bots.remove(&process) {
                 None => State::new(&bot.policy),
                 Some(running) => {
-                    let as_before = measured_as_before(&running.config, &config);
+                    let as_before = running.settings.measured == Fingerprint::of(&config).measured;
                     match running.end().await {
                         Some(state) => state.carried_over(&bot.policy, as_before),
                         None => State::new(&bot.policy),
                     }
                 }
             };
-            let running = Running::start(bot, config, state);
+            let running = Running::start(bot, Fingerprint::of(&config), state);
             running.tell(&process, &self.shared, changes[&process]);
             self.bots.insert(process, running);
         }
@@ -117,11 +122,14 @@ impl Fleet {
     /// What people should know about the platforms, once each.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
+        let mut said = BTreeSet::new();
         let all = self.bots.iter().flat_map(|(process, running)| {
             let remarks = running.platform.remarks().into_iter().chain(running.outlets.remarks());
-            remarks.map(move |remark| format!("{process}: {remark}"))
+            remarks.map(move |remark| (process, remark))
         });
-        all.collect()
+        // Ten processes of one app would say the same thing ten times.
+        let new = all.filter(|(_, remark)| said.insert(remark.clone()));
+        new.map(|(process, remark)| format!("{process}: {remark}")).collect()
     }
 
     /// Ends everything within `limit`: bots first, then what people have yet to be told, then what only lives with us.
@@ -148,11 +156,11 @@ impl Fleet {
 }
 
 impl Running {
-    fn start(bot: Bot, config: ProcessConfig, state: State) -> Self {
+    fn start(bot: Bot, settings: Fingerprint, state: State) -> Self {
         let stop = CancellationToken::new();
         let (platform, outlets) = (bot.platform.clone(), bot.outlets.clone());
         let task = tokio::spawn(bot.run(state, stop.clone()));
-        Self { config, platform, outlets, stop, task }
+        Self { settings, platform, outlets, stop, task }
     }
 
     /// Ends the bot; gives back what it knew, unless it would not end.
@@ -175,10 +183,36 @@ impl Running {
     }
 }
 
-fn measured_as_before(old: &ProcessConfig, new: &ProcessConfig) -> bool {
-    let measurements =
-        |config: &ProcessConfig| -> Vec<_> { config.signals.iter().map(|signal| signal.measurement.clone()).collect() };
-    measurements(old) == measurements(new) && old.scaling == new.scaling
+/// Tells whether settings are the same without keeping them: ten thousand copies of settings would be most of the
+/// program's memory, and would hold secrets for longer than needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Fingerprint {
+    /// Of everything.
+    whole: u64,
+    /// Of what is measured where: as long as this is the same, old samples keep their meaning.
+    measured: u64,
+}
+
+impl Fingerprint {
+    fn of(config: &ProcessConfig) -> Self {
+        let ProcessConfig { signals, scaling, notification } = config;
+        let mut measured = DefaultHasher::new();
+        (scaling.backend, scaling.settings.to_string()).hash(&mut measured);
+        for signal in signals {
+            (signal.measurement.backend, signal.measurement.settings.to_string()).hash(&mut measured);
+        }
+        let mut whole = measured.clone();
+        for signal in signals {
+            (signal.decision.backend, signal.decision.settings.to_string()).hash(&mut whole);
+            // `Debug` of these shows every field, and they hold no secrets.
+            format!("{:?} {:?}", signal.measurement_common, signal.decision_common).hash(&mut whole);
+        }
+        for backend in &notification.backends {
+            (backend.backend, backend.settings.to_string()).hash(&mut whole);
+        }
+        format!("{:?}", notification.common).hash(&mut whole);
+        Self { whole: whole.finish(), measured: measured.finish() }
+    }
 }
 
 /// Every bot, in the order of the processes.
