@@ -1,0 +1,7 @@
+//! placeholder
+pub fn fleet(_: &[&str]) -> anyhow::Result<()> {
+    Ok(())
+}
+pub fn idle(_: &[&str]) -> anyhow::Result<()> {
+    Ok(())
+}
