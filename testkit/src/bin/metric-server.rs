@@ -41,7 +41,6 @@ struct Stats {
     paths: HashMap<Box<str>, Instant>,
     good: u64,
     bad: u64,
-    connections: u64,
     /// Time between two requests for the same path, in ms, since the last `/reset`.
     gaps: Vec<u32>,
 }
@@ -66,7 +65,6 @@ async fn accept(listener: TcpListener, stats: Rc<RefCell<Stats>>) -> std::io::Re
             continue;
         }
         let _ = socket.set_nodelay(true);
-        stats.borrow_mut().connections += 1;
         let stats = stats.clone();
         tokio::task::spawn_local(async move {
             let service = service_fn(move |request| answer(request, stats.clone()));
@@ -130,18 +128,17 @@ impl Stats {
 
     /// Lines of a name and a number. Lateness is how far the time between two requests is from the interval.
     fn report(&self, interval: Option<u32>) -> String {
-        let mut text = format!(
-            "good {}\nbad {}\nconnections {}\npaths {}\n",
-            self.good,
-            self.bad,
-            self.connections,
-            self.paths.len()
-        );
+        let mut text = format!("good {}\nbad {}\npaths {}\n", self.good, self.bad, self.paths.len());
         if let Some(interval) = interval {
             let mut off: Vec<u32> = self.gaps.iter().map(|gap| gap.abs_diff(interval)).collect();
             off.sort_unstable();
             let at = |share: f64| {
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    clippy::cast_precision_loss,
+                    reason = "an index"
+                )]
                 let index = (off.len().saturating_sub(1) as f64 * share) as usize;
                 off.get(index).copied().unwrap_or(0)
             };
