@@ -22,7 +22,7 @@ use crate::{
     moment::Moment,
     rapid::{RapidLimit, RapidWindow},
     sample::Sample,
-    units::in_words,
+    units::{in_brief, in_words},
     wait::{Backoff, Wait},
 };
 
@@ -348,7 +348,7 @@ fn combined_range(policy: &Policy, now: &Moment) -> Range {
 fn unknown_count(state: &State, range: Range, failure: &ScaleFailure, events: Vec<Event>) -> Outcome {
     // Nothing is ordered, so the number in this decision is only shown; the last count known is the honest one.
     let shown = state.expected.unwrap_or(range.min);
-    let sentence = format!("nobody knows how many processes run: {}", failure.message);
+    let sentence = format!("nobody knows how many processes run: {}", in_brief(&failure.message));
     let decision = Decision::stay(shown, Reason::new("count_unknown", sentence));
     Outcome { running: None, range, decision, signal: 0, limit: None, held: None, order: None, events }
 }
