@@ -59,6 +59,12 @@ pub struct State {
     pub signals: Vec<SignalState>,
     /// The count as we last saw or set it.
     pub expected: Option<u32>,
+    /// What the last order asked for when it failed: the platform may have obeyed all the same.
+    #[serde(default)]
+    attempted: Option<u32>,
+    /// The last order of a dry run that was told, and when.
+    #[serde(default)]
+    would: Option<(u32, u32, Duration)>,
     /// The wait after a scale.
     pub wait: Wait,
     /// The wait after refused scales.
@@ -101,6 +107,8 @@ impl State {
         Self {
             signals: policy.signals.iter().map(signal).collect(),
             expected: None,
+            attempted: None,
+            would: None,
             wait: Wait::default(),
             backoff: Backoff::default(),
             rapid: RapidWindow::default(),
@@ -269,7 +277,12 @@ pub fn settle(policy: &Policy, state: &mut State, order: &Order, settled: &Settl
         }
         Settled::DryRun => {
             begin_anew(policy, state, now);
-            events.push(Event::WouldScale { from, to, reason });
+            let told = state.would.filter(|(told_from, told_to, _)| (*told_from, *told_to) == (from, to));
+            // As nothing changes, the same wish comes back again and again.
+            if told.is_none_or(|(_, _, at)| now.since_start.saturating_sub(at) >= policy.repeat) {
+                state.would = Some((from, to, now.since_start));
+                events.push(Event::WouldScale { from, to, reason });
+            }
         }
         Settled::AlreadyThere => {
             state.expected = Some(to);
@@ -278,6 +291,11 @@ pub fn settle(policy: &Policy, state: &mut State, order: &Order, settled: &Settl
         }
         Settled::Failed(failure) => {
             let retry_in = state.backoff.failed(failure.retry_after, now);
+            state.attempted = Some(to);
+            if state.backoff.failures() == 1 {
+                // The first of a new row; an earlier row may have ended because nothing was asked any more.
+                state.conditions.scale_failing.update(false, policy.repeat, now);
+            }
             if let Some(phase) = state.conditions.scale_failing.update(true, policy.repeat, now) {
                 let (in_a_row, failure) = (state.backoff.failures(), failure.clone());
                 events.push(Event::ScaleFailed { from, to, reason, failure, in_a_row, retry_in, phase });
@@ -332,8 +350,10 @@ fn learn_count(policy: &Policy, state: &mut State, running: u32, now: &Moment, e
     if let Some(Phase::Ended(lasted)) = state.conditions.count_failing.update(false, policy.repeat, now) {
         events.push(Event::CountRecovered { lasted });
     }
+    // A call that timed out may have been obeyed. That is our doing, and shows in the next count if at all.
+    let by_us = state.attempted.take() == Some(running);
     match state.expected.replace(running) {
-        Some(expected) if expected != running => {
+        Some(expected) if expected != running && !by_us => {
             events.push(Event::CountChangedElsewhere { from: expected, to: running });
         }
         _ => {}
