@@ -14,7 +14,7 @@
 //! that waited is delivered.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
@@ -62,19 +62,10 @@ const PAUSE_GROWTH: u32 = 4;
 /// The longest pause that the other side may ask for; more would hold up everything behind it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// A backend that could not be built although its settings have no problem.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("notification backend {backend}: {problem}")]
-pub struct BuildError {
-    /// Its name.
-    pub backend: &'static str,
-    /// Why.
-    pub problem: Problem,
-}
-
 /// Where the notices of one process go, and which of them.
+#[derive(Clone, Default)]
 pub struct Outlets {
-    outlets: Box<[Arc<Outlet>]>,
+    outlets: Arc<[Arc<Outlet>]>,
     common: Common,
 }
 
@@ -82,8 +73,8 @@ impl Outlets {
     /// Builds the backends of one process, or joins those that other processes with the same settings use.
     ///
     /// # Errors
-    /// When a backend cannot be built.
-    pub fn build(config: &NotificationConfig, shared: &Arc<Shared>) -> Result<Self, BuildError> {
+    /// When a backend cannot be built; the path begins with its name.
+    pub fn build(config: &NotificationConfig, shared: &Arc<Shared>) -> Result<Self, Problem> {
         let outlets = config.backends.iter().map(|backend| Outlet::join(backend, shared)).collect::<Result<_, _>>()?;
         Ok(Self { outlets, common: config.common.clone() })
     }
@@ -99,10 +90,21 @@ impl Outlets {
         if !self.wants(event) {
             return;
         }
-        let (process, event, id) = (process.clone(), event.clone(), Uuid::new_v4());
-        let notice = Arc::new(Notice { process, at, event, id, lost_before: 0 });
+        let notice = new_notice(process, at, event);
         for line in self.outlets.iter().filter_map(|outlet| outlet.line.get()) {
             line.push(notice.clone());
+        }
+    }
+
+    /// Tells an event that is not about one process (a settings file, say) to every backend of a fleet once, however many
+    /// processes share it; in the name of the first of them.
+    pub fn tell_each_once<'a>(fleet: impl IntoIterator<Item = (&'a ProcessName, &'a Self)>, at: Moment, event: &Event) {
+        let mut told = HashSet::new();
+        for (process, outlets) in fleet.into_iter().filter(|(_, outlets)| outlets.wants(event)) {
+            let new = outlets.outlets.iter().filter(|outlet| told.insert(Arc::as_ptr(outlet)));
+            for line in new.filter_map(|outlet| outlet.line.get()) {
+                line.push(new_notice(process, at, event));
+            }
         }
     }
 
@@ -129,6 +131,11 @@ impl Outlets {
     }
 }
 
+fn new_notice(process: &ProcessName, at: Moment, event: &Event) -> Arc<Notice> {
+    let (process, event, id) = (process.clone(), event.clone(), Uuid::new_v4());
+    Arc::new(Notice { process, at, event, id, lost_before: 0 })
+}
+
 /// One backend with one set of settings, shared by all processes that have both. The pool holds it while any does.
 #[derive(Default)]
 struct Outlet {
@@ -137,14 +144,14 @@ struct Outlet {
 }
 
 impl Outlet {
-    fn join(config: &BackendSettings, shared: &Arc<Shared>) -> Result<Arc<Self>, BuildError> {
+    fn join(config: &BackendSettings, shared: &Arc<Shared>) -> Result<Arc<Self>, Problem> {
         // The pool makes an empty outlet, which is filled outside the pool's lock: a backend may want the pool itself.
         let outlet = shared.pool.get_or_make(&key_of(config), Self::default);
         let building = outlet.building.lock().unwrap_or_else(PoisonError::into_inner);
         if outlet.line.get().is_none() {
-            let error = |problem| BuildError { backend: config.backend, problem };
-            let entry = registry::find(BACKENDS, config.backend).map_err(error)?;
-            let notify = (entry.build)(&config.settings, &Context { shared: shared.clone() }).map_err(error)?;
+            let entry = registry::find(BACKENDS, config.backend)?;
+            let notify = (entry.build)(&config.settings, &Context { shared: shared.clone() })
+                .map_err(|problem| Problem { path: format!("{}.{}", config.backend, problem.path), ..problem })?;
             outlet.line.get_or_init(|| Line::new(config.backend, notify));
         }
         drop(building);
@@ -387,7 +394,7 @@ mod tests {
         }
 
         fn outlets(&self) -> Outlets {
-            Outlets { outlets: [self.outlet()].into(), common: Common::default() }
+            Outlets { outlets: Arc::new([self.outlet()]), common: Common::default() }
         }
 
         fn outlet(&self) -> Arc<Outlet> {
@@ -514,7 +521,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_backend_in_trouble_holds_up_neither_the_teller_nor_other_backends() {
         let (stuck, healthy) = (Scripted::new([Act::Hang]), Scripted::new([]));
-        let outlets = Outlets { outlets: [stuck.outlet(), healthy.outlet()].into(), common: Common::default() };
+        let outlets = Outlets { outlets: Arc::new([stuck.outlet(), healthy.outlet()]), common: Common::default() };
         tell(&outlets, 5);
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!((stuck.seconds().len(), healthy.seconds().len()), (1, 5));
@@ -592,6 +599,18 @@ mod tests {
         let other = outlet("Webhook", json!({"secret": "t", "url": "https://example.org/a"}));
         assert!(Arc::ptr_eq(&first, &same));
         assert!(!Arc::ptr_eq(&first, &other));
+    }
+
+    #[tokio::test]
+    async fn what_concerns_the_fleet_is_told_to_each_backend_once() {
+        let shared = shared();
+        let names: Vec<_> = ["a", "b", "c"].into_iter().map(|name| ProcessName::new(name).unwrap()).collect();
+        let fleet: Vec<_> =
+            names.iter().map(|_| Outlets::build(&config("Memory", json!({})), &shared).unwrap()).collect();
+        Outlets::tell_each_once(names.iter().zip(&fleet), moment(), &alarm());
+        assert!(fleet[0].flush(Duration::from_secs(5)).await);
+        let told: Vec<_> = memory::Memory::notices(&shared).into_iter().map(|notice| notice.process).collect();
+        assert_eq!(told, names[..1]);
     }
 
     #[tokio::test]
