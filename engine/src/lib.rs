@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod config;
 pub mod environment;
+pub mod heroku;
 pub mod http;
 pub mod measurement;
 pub mod notification;
