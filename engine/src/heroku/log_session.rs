@@ -211,8 +211,9 @@ impl Inner {
             Generation::Cedar => {
                 json!({"source": "heroku", "dyno": "router", "tail": true, "lines": HISTORY_LINES})
             }
-            // Fir always tails and knows no `lines`; process type and dyno are separate keys there.
-            Generation::Fir => json!({"source": "heroku", "type": "router"}),
+            // Fir always tails and knows no `lines`. How it calls its router is not documented, so everything that is not
+            // the app's own comes, and the lines are told apart by what they say.
+            Generation::Fir => json!({"source": "heroku"}),
         };
         let call = Call::post(format!("/apps/{}/log-sessions", self.app.name()), body);
         let reply = self.app.api().call(&call, OPENING_LIMIT).await;
@@ -265,7 +266,7 @@ impl Inner {
                 if line.message.contains("Error L20") {
                     forbidden = Some(line.message.chars().take(200).collect::<String>());
                 } else {
-                    self.hand_out(line);
+                    self.hand_out(&line);
                 }
             });
             if let Some(words) = forbidden {
@@ -277,11 +278,12 @@ impl Inner {
     }
 
     /// Gives a line to whoever waits for it.
-    fn hand_out(&self, line: LogLine<'_>) {
-        if !matches!(line.writer, "router" | "") {
+    fn hand_out(&self, line: &LogLine<'_>) {
+        let line = RouterLine::parse(line.message);
+        // Apps may log the request's id too; only the router writes `at`.
+        if line.get("at").is_none() {
             return;
         }
-        let line = RouterLine::parse(line.message);
         let Some(sender) = line.request_id().and_then(|id| self.waiting().remove(id)) else { return };
         // Whoever waited may have given up in this very moment.
         let _ = sender.send(line);
