@@ -214,10 +214,12 @@ async fn a_busy_receiver_gets_the_same_delivery_again_when_it_asked_for_it() {
     };
     let outlets = Outlets::build(&config, &shared()).unwrap();
     outlets.tell(&web(), moment(), &scaled());
-    // A flush cuts the pause short, so the test need not wait for it.
-    while receiver.got().is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let twice = async {
+        while receiver.got().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), twice).await.expect("it is tried again");
     assert!(outlets.flush(Duration::from_secs(30)).await);
     let got = receiver.got();
     assert_eq!(got.len(), 2);
