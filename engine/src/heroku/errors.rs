@@ -40,8 +40,10 @@ pub fn explain(error: &ApiError, subject: &Subject<'_>) -> ScaleError {
         ApiError::Refused(refusal) => explain_refusal(refusal, subject),
         ApiError::NoAnswer(cause) => {
             let advice = match cause.key() {
-                "dns" | "connection" => "; is the network up, and is API_URL right?",
-                _ => "; the bot tries again at its next measurement",
+                "dns" | "refused" | "connection" => "; is the network up, and is API_URL right?",
+                "tls" => "; is API_URL right, and are this machine's root certificates and clock?",
+                "not_http" | "too_long" => "; is API_URL the address of Heroku's Platform API?",
+                _ => "; the bot tries again by itself",
             };
             ScaleError::new(cause.key(), subject.sentence(&format!("{cause}{advice}")))
         }

@@ -1,3 +1,5 @@
 //! The integration tests of the engine, in one binary.
 mod bot;
+mod heroku_wire;
 mod scripted;
+mod wire;
