@@ -59,6 +59,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause: at two calls a minute the rate limit does not feel it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// While pauses are no longer than this, a measurement waits for the next attempt.
+const LONGEST_HOPE: Duration = Duration::from_secs(2);
+
 /// Requests waited for at once. Each bot waits for one, so this is bots per app; beyond it a measurement is refused.
 const MOST_WAITING: usize = 10_000;
 
@@ -80,7 +83,9 @@ struct Inner {
 enum State {
     Opening,
     Open,
-    /// The last attempt failed; another follows.
+    /// The last attempt failed, so soon after it opened or so early that the next may well succeed.
+    Failing(String),
+    /// Attempts fail in a row, or for a reason that does not pass by itself: waiting is no use.
     Failed(String),
 }
 
@@ -90,6 +95,8 @@ enum End {
     Normal,
     /// It could not be read, for this reason.
     Broken(String),
+    /// It will not be read either the next time, for this reason.
+    Hopeless(String),
 }
 
 /// Waiting for one request's line; stops when dropped.
@@ -122,14 +129,14 @@ impl RouterLog {
             }
         }
         let mut state = self.inner.state.subscribe();
-        let open = state.wait_for(|state| *state == State::Open);
-        if matches!(tokio::time::timeout(READY_LIMIT, open).await, Ok(Ok(_))) {
-            return Ok(());
-        }
+        let known = state.wait_for(|state| matches!(state, State::Open | State::Failed(_)));
+        // Out of time or not, the state says the rest.
+        let _ = tokio::time::timeout(READY_LIMIT, known).await;
         let seen = state.borrow().clone();
         match seen {
-            State::Failed(why) => Err(why),
-            _ => Err(format!("the log stream did not open within {} s", READY_LIMIT.as_secs())),
+            State::Open => Ok(()),
+            State::Failing(why) | State::Failed(why) => Err(why),
+            State::Opening => Err(format!("the log stream did not open within {} s", READY_LIMIT.as_secs())),
         }
     }
 
@@ -189,22 +196,23 @@ impl Inner {
                     self.state.send_replace(State::Open);
                     self.read(response, &mut has_brought_lines).await
                 }
-                Err(why) => End::Broken(why),
-            };
-            match end {
-                End::Normal => self.state.send_replace(State::Opening),
-                End::Broken(why) => self.state.send_replace(State::Failed(why)),
+                Err(end) => end,
             };
             if has_brought_lines {
                 pause = FIRST_PAUSE;
             }
+            self.state.send_replace(match end {
+                End::Normal => State::Opening,
+                End::Broken(why) if pause <= LONGEST_HOPE => State::Failing(why),
+                End::Broken(why) | End::Hopeless(why) => State::Failed(why),
+            });
             tokio::time::sleep(jittered(pause)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
     /// Makes a session and begins its stream.
-    async fn open(&self) -> Result<Response, String> {
+    async fn open(&self) -> Result<Response, End> {
         // The generation decides what to ask for. When it cannot be learnt, Cedar's question is understood by both.
         let generation = self.app.info(OPENING_LIMIT).await.map_or(Generation::Cedar, |info| info.generation);
         let body = match generation {
@@ -219,26 +227,29 @@ impl Inner {
         let reply = self.app.api().call(&call, OPENING_LIMIT).await;
         let reply = reply.map_err(|error| {
             let subject = Subject { app: self.app.name(), process: None, tried: "open a log session" };
-            explain(&error, &subject).message
+            let why = explain(&error, &subject).message;
+            if error.may_pass() { End::Broken(why) } else { End::Hopeless(why) }
         })?;
         let address = reply.body.get("logplex_url").and_then(serde_json::Value::as_str);
         let address = address.and_then(|text| Url::parse(text).ok()).ok_or_else(|| {
-            format!("Heroku's answer to a new log session holds no address (Request-Id {})", reply.request_id)
+            let id = &reply.request_id;
+            End::Hopeless(format!("Heroku's answer to a new log session holds no address (Request-Id {id})"))
         })?;
         if address.scheme() != "https" && !(address.scheme() == "http" && is_this_machine(&address)) {
-            return Err("Heroku's log session has an unencrypted address; it is not used".to_owned());
+            let why = "Heroku's log session has an unencrypted address; it is not used";
+            return Err(End::Hopeless(why.to_owned()));
         }
         let request = self.app.api().client().get(address).header(ACCEPT, "text/event-stream, text/plain;q=0.5").send();
-        let response = match tokio::time::timeout(OPENING_LIMIT, request).await {
-            Ok(Ok(response)) => response,
-            // The library's words hold the address, so only their kind is told.
-            Ok(Err(error)) if error.is_connect() => return Err("no connection to the log session".to_owned()),
-            Ok(Err(_)) => return Err("the log session broke while it was opened".to_owned()),
-            Err(_) => return Err(format!("the log session did not begin within {} s", OPENING_LIMIT.as_secs())),
-        };
-        match response.status() {
-            StatusCode::OK => Ok(response),
-            status => Err(format!("the log session was answered with {status}; a new one is tried")),
+        let broken = |why: &str| Err(End::Broken(why.to_owned()));
+        // The library's own words would hold the address, so only the kind is told.
+        match tokio::time::timeout(OPENING_LIMIT, request).await {
+            Ok(Ok(response)) if response.status() == StatusCode::OK => Ok(response),
+            Ok(Ok(response)) => {
+                broken(&format!("the log session was answered with {}; a new one is tried", response.status()))
+            }
+            Ok(Err(error)) if error.is_connect() => broken("no connection to the log session"),
+            Ok(Err(_)) => broken("the log session broke while it was opened"),
+            Err(_) => broken(&format!("the log session did not begin within {} s", OPENING_LIMIT.as_secs())),
         }
     }
 
@@ -272,7 +283,7 @@ impl Inner {
             if let Some(words) = forbidden {
                 // Not a line that brings anything: the pause must grow.
                 *has_brought_lines = false;
-                return End::Broken(format!("Heroku does not stream the log of so busy an app: {words}"));
+                return End::Hopeless(format!("Heroku does not stream the log of so busy an app: {words}"));
             }
         }
     }

@@ -2,15 +2,13 @@
 //!
 //! For what a well-behaved server cannot do: hang, break off, answer nonsense, or speak in pieces.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
+    sync::broadcast,
     task::JoinHandle,
 };
 
@@ -35,8 +33,8 @@ pub enum Act {
     Answer(u16, &'static str, String),
     /// Sends these bytes and closes.
     Raw(String),
-    /// Sends these pieces, a moment apart, and keeps the connection open.
-    Stream(&'static str, Vec<String>),
+    /// Sends a first piece and then what comes in, as it comes, until the sender is gone or sends an empty piece.
+    Live(&'static str, String, broadcast::Receiver<String>),
     /// Says nothing and keeps the connection open.
     Hang,
     /// Closes without a word.
@@ -110,14 +108,14 @@ async fn serve(stream: TcpStream, script: &(dyn Fn(&Request) -> Act + Send + Syn
         Act::Raw(bytes) => {
             let _ = stream.write_all(bytes.as_bytes()).await;
         }
-        Act::Stream(content_type, pieces) => {
+        Act::Live(content_type, first, mut pieces) => {
             let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nConnection: close\r\n\r\n");
-            let _ = stream.write_all(head.as_bytes()).await;
-            for piece in pieces {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-                let _ = stream.write_all(piece.as_bytes()).await;
+            let _ = stream.write_all((head + &first).as_bytes()).await;
+            while let Ok(piece) = pieces.recv().await {
+                if piece.is_empty() || stream.write_all(piece.as_bytes()).await.is_err() {
+                    return;
+                }
             }
-            hold(stream).await;
         }
         Act::Hang => hold(stream).await,
         Act::Close => {}
