@@ -237,7 +237,8 @@ async fn a_read_survives_two_bad_answers_and_gives_up_after_three() {
 #[tokio::test]
 async fn every_way_of_not_answering_is_an_error_and_never_a_count() {
     let truncated = "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n[{\"type\":\"web\",\"quantity\":1";
-    let rows: Vec<(&str, fn() -> Act, &str)> = vec![
+    type Row = (&'static str, fn() -> Act, &'static str);
+    let rows: Vec<Row> = vec![
         ("closes", || Act::Close, "connection_broken"),
         ("hangs", || Act::Hang, "timeout"),
         ("no HTTP", || Act::Raw("SSH-2.0-OpenSSH_9.9\r\n".to_owned()), "not_http"),
