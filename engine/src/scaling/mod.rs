@@ -5,6 +5,7 @@
 
 pub mod dry_run;
 pub mod heroku;
+pub mod local;
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -19,7 +20,10 @@ use url::Url;
 use crate::shared::Shared;
 
 /// Every scaling backend, in the order of the docs.
-pub const BACKENDS: &[Entry<dyn Scale, Context>] = &[entry::<heroku::Heroku>()];
+pub const BACKENDS: &[Entry<dyn Scale, Context>] = &[
+    entry::<heroku::Heroku>(),
+    entry::<local::Local>(),
+];
 
 /// A scaling backend: the platform, as far as one process is concerned.
 #[async_trait]
