@@ -15,7 +15,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -53,11 +56,15 @@ const OPENING_LIMIT: Duration = Duration::from_secs(15);
 /// How long a measurement waits for a stream that is just being opened.
 pub const READY_LIMIT: Duration = Duration::from_secs(10);
 
-/// Pause before another session, doubled each time none brought anything. Heroku's own tools begin at 500 ms as well.
+/// Pause before another session, doubled each time one ended before [`LASTED`]. Heroku's own tools begin at 500 ms as well.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Longest pause: at two calls a minute the rate limit does not feel it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A session that lived this long was a good one. Whether it brought lines says nothing: the history alone brings some, and
+/// a session each half second would spend more calls than flow back.
+const LASTED: Duration = Duration::from_secs(20);
 
 /// While pauses are no longer than this, a measurement waits for the next attempt.
 const LONGEST_HOPE: Duration = Duration::from_secs(2);
@@ -76,6 +83,8 @@ struct Inner {
     waiting: Mutex<HashMap<String, oneshot::Sender<RouterLine>>>,
     state: watch::Sender<State>,
     suspected: Notify,
+    /// Pieces that came, of all streams together: a stream that brings anything is alive.
+    pieces: AtomicU64,
 }
 
 /// Whether lines can be expected.
@@ -104,6 +113,7 @@ pub struct Expected {
     inner: Arc<Inner>,
     id: String,
     line: oneshot::Receiver<RouterLine>,
+    pieces: u64,
 }
 
 impl RouterLog {
@@ -111,7 +121,8 @@ impl RouterLog {
     #[must_use]
     pub fn new(app: Arc<App>) -> Self {
         let (state, _) = watch::channel(State::Opening);
-        let inner = Inner { app, waiting: Mutex::default(), state, suspected: Notify::new() };
+        let inner =
+            Inner { app, waiting: Mutex::default(), state, suspected: Notify::new(), pieces: AtomicU64::new(0) };
         Self { inner: Arc::new(inner), reader: Mutex::default() }
     }
 
@@ -151,12 +162,8 @@ impl RouterLog {
             return Err(format!("{MOST_WAITING} requests wait for their line already"));
         }
         waiting.insert(id.to_owned(), sender);
-        Ok(Expected { inner: self.inner.clone(), id: id.to_owned(), line })
-    }
-
-    /// A line did not come: the stream may be dead without an end. It is opened anew.
-    pub fn suspect(&self) {
-        self.inner.suspected.notify_one();
+        let pieces = self.inner.pieces.load(Ordering::Relaxed);
+        Ok(Expected { inner: self.inner.clone(), id: id.to_owned(), line, pieces })
     }
 }
 
@@ -169,9 +176,14 @@ impl Drop for RouterLog {
 }
 
 impl Expected {
-    /// The line, if it comes within `limit`.
+    /// The line, if it comes within `limit`. If not even anything else came since the request, the stream may be dead
+    /// without an end, and is opened anew.
     pub async fn within(mut self, limit: Duration) -> Option<RouterLine> {
-        tokio::time::timeout(limit, &mut self.line).await.ok()?.ok()
+        let line = tokio::time::timeout(limit, &mut self.line).await.ok().and_then(Result::ok);
+        if line.is_none() && self.inner.pieces.load(Ordering::Relaxed) == self.pieces {
+            self.inner.suspected.notify_waiters();
+        }
+        line
     }
 }
 
@@ -190,15 +202,16 @@ impl Inner {
     async fn read_forever(self: Arc<Self>) {
         let mut pause = FIRST_PAUSE;
         loop {
-            let mut has_brought_lines = false;
-            let end = match self.open().await {
+            let opened = self.open().await;
+            let since = self.app.api().now();
+            let end = match opened {
                 Ok(response) => {
                     self.state.send_replace(State::Open);
-                    self.read(response, &mut has_brought_lines).await
+                    self.read(response).await
                 }
                 Err(end) => end,
             };
-            if has_brought_lines {
+            if self.app.api().now().saturating_sub(since) >= LASTED {
                 pause = FIRST_PAUSE;
             }
             self.state.send_replace(match end {
@@ -254,7 +267,7 @@ impl Inner {
     }
 
     /// Reads until the stream ends, is old, or is suspected dead.
-    async fn read(&self, mut response: Response, has_brought_lines: &mut bool) -> End {
+    async fn read(&self, mut response: Response) -> End {
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let mut lines = Lines::new(Wrapping::of(content_type.unwrap_or_default()));
         let old = tokio::time::sleep(OLDEST_SESSION);
@@ -270,7 +283,7 @@ impl Inner {
                 Ok(None) => return End::Normal,
                 Err(_) => return End::Broken("the log stream broke; a new one is opened".to_owned()),
             };
-            *has_brought_lines = true;
+            self.pieces.fetch_add(1, Ordering::Relaxed);
             let mut forbidden = None;
             lines.push(&piece, |line| {
                 let line = LogLine::parse(line);
@@ -281,8 +294,6 @@ impl Inner {
                 }
             });
             if let Some(words) = forbidden {
-                // Not a line that brings anything: the pause must grow.
-                *has_brought_lines = false;
                 return End::Hopeless(format!("Heroku does not stream the log of so busy an app: {words}"));
             }
         }
