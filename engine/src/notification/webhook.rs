@@ -193,7 +193,18 @@ impl Post {
                 NotifyError::passing(format!("no answer from {whom} within {} s", after.as_secs_f64()))
             }
             FetchError::Dns { cause, .. } => NotifyError::passing(format!("{whom} has no address: {cause}")),
+            FetchError::Refused { .. } => {
+                NotifyError::passing(format!("{whom} refuses connections: nobody listens there"))
+            }
             FetchError::Connection { cause, .. } => NotifyError::passing(format!("no connection to {whom}: {cause}")),
+            FetchError::Tls { cause, .. } => NotifyError::passing(format!("no safe connection to {whom}: {cause}")),
+            FetchError::Broken { cause, .. } => {
+                NotifyError::passing(format!("the connection to {whom} broke before it answered: {cause}"))
+            }
+            FetchError::NotHttp { cause, .. } => {
+                NotifyError::passing(format!("what {whom} answers is not HTTP: {cause}"))
+            }
+            FetchError::Redirects { .. } => NotifyError::lasting(format!("{whom} redirects; check the URL")),
             FetchError::TooLong { limit, .. } => NotifyError::lasting(format!(
                 "{whom} answers with more than {limit} bytes, which no receiver of notices does; check the URL"
             )),
