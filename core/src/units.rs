@@ -145,7 +145,7 @@ pub fn in_words(span: Duration) -> String {
             }
         }
         120..=7199 => format!("{} min", seconds / 60),
-        _ if (seconds / 60) % 60 == 0 => format!("{} h", seconds / 3600),
+        _ if (seconds / 60).is_multiple_of(60) => format!("{} h", seconds / 3600),
         _ => format!("{} h {} min", seconds / 3600, (seconds / 60) % 60),
     }
 }
