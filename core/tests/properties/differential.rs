@@ -63,7 +63,7 @@ fn change() -> impl Strategy<Value = Change> {
 }
 
 proptest! {
-    #![proptest_config(stories(256))]
+    #![proptest_config(stories(512))]
 
     #[test]
     fn the_ring_is_the_end_of_a_list(capacity in 1..12_usize, changes in vec(change(), 0..200)) {
@@ -96,7 +96,9 @@ proptest! {
     fn a_time_table_is_a_walk_back_through_the_minutes(plan in signal_plan()) {
         for table in [&plan.min, &plan.max] {
             let fast = by_time_of_day(table);
-            for minute in 0..1440 {
+            // Every line to the second, and the day in odd steps.
+            let edges = table.iter().flat_map(|(from, _)| [*from, (from + 1439) % 1440]);
+            for minute in (0..1440).step_by(7).chain(edges) {
                 for second in [0, 59] {
                     let local = Time::constant((minute / 60) as i8, (minute % 60) as i8, second, 0);
                     prop_assert_eq!(fast.at(local), value_at(table, minute), "{}", local);

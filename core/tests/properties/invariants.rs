@@ -234,12 +234,12 @@ proptest! {
     }
 
     #[test]
-    fn nobody_else_is_blamed_for_what_we_did(story in story()) {
-        for mood in [Mood::Obeys, Mood::SomeoneWasFaster, Mood::Refuses, Mood::ObeysInSecret] {
-            for tick in play(&undisturbed(story.clone(), mood)).ticks {
-                let blames = tick.outcome.events.iter().any(|event| matches!(event, Event::CountChangedElsewhere { .. }));
-                prop_assert!(!blames, "{mood:?} at {:?}", tick.now);
-            }
+    fn nobody_else_is_blamed_for_what_we_did(
+        story in story(), mood in select(&[Mood::Obeys, Mood::SomeoneWasFaster, Mood::Refuses, Mood::ObeysInSecret][..]),
+    ) {
+        for tick in play(&undisturbed(story, mood)).ticks {
+            let blames = tick.outcome.events.iter().any(|event| matches!(event, Event::CountChangedElsewhere { .. }));
+            prop_assert!(!blames, "at {:?}", tick.now);
         }
     }
 
@@ -276,39 +276,10 @@ proptest! {
     }
 
     #[test]
-    fn a_state_that_was_stored_at_any_point_goes_on_identically(story in story(), every in 7..12_usize) {
+    fn a_state_that_was_stored_at_any_point_goes_on_identically(story in story(), every in 11..19_usize) {
         let (kept, stored) = (play(&story), play_and_store(&story, every));
         prop_assert_eq!(kept.last_state, stored.last_state);
         prop_assert_eq!(kept.ticks, stored.ticks);
-    }
-
-    #[test]
-    fn a_steady_load_leads_where_it_should_and_stays_there(
-        plan in plan(), running in 0..9_u32, chapter in chapter(),
-        load in select(&[Load::Between, Load::AtHigh, Load::High, Load::Timeouts, Load::Low, Load::AtLow, Load::Refused, Load::Silent][..]),
-    ) {
-        let mut plan = timeless(plan);
-        // With no room between the thresholds there is no "between".
-        plan.signals.iter_mut().for_each(|signal| signal.high += 0.5);
-        let min = plan.signals.iter().map(|signal| signal.min[0].1).max().unwrap();
-        let max = plan.signals.iter().map(|signal| signal.max[0].1).max().unwrap();
-        // Longest run 7 or wait of 120 s, 8 steps: 8 * (7 + 4) ticks of 30 s are enough.
-        let chapter = Chapter {
-            ticks: 120, interval: Duration::from_secs(30), irregular: false, loads: vec![load], mood: Mood::Obeys,
-            meddling_percent: 0, new_plan: None, ..chapter
-        };
-        let story = Story { plan, running, start: "2026-06-15T12:00:00Z", chapters: vec![chapter] };
-        let end = match load {
-            Load::High | Load::Timeouts => max,
-            Load::Low | Load::AtLow => min,
-            _ => running.clamp(min, max),
-        };
-        let log = play(&story);
-        for tick in &log.ticks[100..] {
-            prop_assert_eq!(tick.truth, end);
-        }
-        let away = log.ticks.windows(2).any(|pair| pair[0].truth.abs_diff(end) < pair[1].truth.abs_diff(end));
-        prop_assert!(!away, "it went away from {end} on the way");
     }
 
     #[test]
@@ -366,6 +337,39 @@ proptest! {
     #[test]
     fn a_condition_is_told_at_most_once_per_quiet_time(story in story()) {
         check_quiet(&play(&story))?;
+    }
+}
+
+proptest! {
+    #![proptest_config(stories(256))]
+
+    #[test]
+    fn a_steady_load_leads_where_it_should_and_stays_there(
+        plan in plan(), running in 0..9_u32, chapter in chapter(),
+        load in select(&[Load::Between, Load::AtHigh, Load::High, Load::Timeouts, Load::Low, Load::AtLow, Load::Refused, Load::Silent][..]),
+    ) {
+        let mut plan = timeless(plan);
+        // With no room between the thresholds there is no "between".
+        plan.signals.iter_mut().for_each(|signal| signal.high += 0.5);
+        let min = plan.signals.iter().map(|signal| signal.min[0].1).max().unwrap();
+        let max = plan.signals.iter().map(|signal| signal.max[0].1).max().unwrap();
+        // Longest run 7 or wait of 120 s, 8 steps: 8 * (7 + 4) ticks of 30 s are enough.
+        let chapter = Chapter {
+            ticks: 120, interval: Duration::from_secs(30), irregular: false, loads: vec![load], mood: Mood::Obeys,
+            meddling_percent: 0, new_plan: None, ..chapter
+        };
+        let story = Story { plan, running, start: "2026-06-15T12:00:00Z", chapters: vec![chapter] };
+        let end = match load {
+            Load::High | Load::Timeouts => max,
+            Load::Low | Load::AtLow => min,
+            _ => running.clamp(min, max),
+        };
+        let log = play(&story);
+        for tick in &log.ticks[100..] {
+            prop_assert_eq!(tick.truth, end);
+        }
+        let away = log.ticks.windows(2).any(|pair| pair[0].truth.abs_diff(end) < pair[1].truth.abs_diff(end));
+        prop_assert!(!away, "it went away from {end} on the way");
     }
 }
 

@@ -495,6 +495,5 @@ pub fn story() -> impl Strategy<Value = Story> {
 
 /// How many stories each property is told. A story is thousands of ticks, so a few dozen are many.
 pub fn stories(cases: u32) -> ProptestConfig {
-    // Shrinking replays the story each time; this is enough to get to a handful of chapters.
-    ProptestConfig { cases, max_shrink_iters: 400, ..ProptestConfig::default() }
+    ProptestConfig { cases, ..ProptestConfig::default() }
 }
