@@ -61,3 +61,7 @@ impl std::fmt::Debug for BackendSettings {
         formatter.debug_struct("BackendSettings").field("backend", &self.backend).finish_non_exhaustive()
     }
 }
+/// stub
+pub fn resolve_time_zone(_: &decision::Common) -> Result<jiff::tz::TimeZone, String> {
+    Ok(jiff::tz::TimeZone::UTC)
+}

@@ -3,6 +3,7 @@
 //! A backend gets a finished [`Notice`] and delivers it. It knows nothing of bots and cannot slow one down: notices wait
 //! in a bounded queue per backend, and each delivery has a time-out and a few retries.
 
+pub mod dispatch;
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -3,6 +3,7 @@
 //! `count` asks the platform, every time; nothing is remembered in its place. `scale_to` sets an absolute number, so that
 //! a repeated call does no harm. What a platform refuses is a [`ScaleError`] that says what to do about it.
 
+pub mod dry_run;
 pub mod local;
 
 use std::{borrow::Cow, sync::Arc, time::Duration};

@@ -1,0 +1,3 @@
+//! The integration tests of the engine, in one binary.
+mod bot;
+mod scripted;
