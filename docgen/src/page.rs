@@ -9,8 +9,10 @@ use serde_json::Value;
 
 use crate::{Generated, table::table};
 
-const BEGIN: &str = "<!-- settings -->";
-const END: &str = "<!-- /settings -->";
+/// The mark around a backend's settings on its page.
+const SETTINGS: &str = "settings";
+/// The mark around the list of backends on the first page.
+const LIST: &str = "backends";
 
 /// What the docs need to know about a backend.
 pub struct Described {
@@ -56,19 +58,34 @@ pub fn all(root: &Path) -> Result<Vec<Generated>> {
             let path = format!("docs/backends/{}/{}.md", stage.name, snake_case(backend.name));
             let text = fs::read_to_string(root.join(&path))
                 .with_context(|| format!("{path}: write this page about {}, then try again", backend.name))?;
-            let text = filled(&text, &backend.table).with_context(|| path.clone())?;
+            let text = filled(&text, SETTINGS, &backend.table).with_context(|| path.clone())?;
             pages.push(Generated { path: path.into(), text });
         }
     }
+    pages.push(index(root)?);
     Ok(pages)
 }
 
-/// A page with the table between its marks.
-fn filled(page: &str, table: &str) -> Result<String> {
-    let missing = || anyhow!("the page needs the lines {BEGIN} and {END}, where the settings go");
-    let (before, rest) = page.split_once(BEGIN).ok_or_else(missing)?;
-    let (_, after) = rest.split_once(END).ok_or_else(missing)?;
-    Ok(format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))
+/// The first page, with a link to every backend.
+fn index(root: &Path) -> Result<Generated> {
+    let path = Path::new("docs/index.md");
+    let mut list = String::new();
+    for Stage { name, backends } in stages() {
+        let link =
+            |backend: &Described| format!("[{0}](backends/{name}/{1}.md)", backend.name, snake_case(backend.name));
+        list += &format!("- {name}: {}\n", backends.iter().map(link).collect::<Vec<_>>().join(", "));
+    }
+    let text = filled(&fs::read_to_string(root.join(path))?, LIST, &list)?;
+    Ok(Generated { path: path.to_owned(), text })
+}
+
+/// A page with a generated part between its marks, `<!-- mark -->` and `<!-- /mark -->`.
+fn filled(page: &str, mark: &str, part: &str) -> Result<String> {
+    let (begin, end) = (format!("<!-- {mark} -->"), format!("<!-- /{mark} -->"));
+    let missing = || anyhow!("the page needs the lines {begin} and {end}, where the {mark} go");
+    let (before, rest) = page.split_once(&begin).ok_or_else(missing)?;
+    let (_, after) = rest.split_once(&end).ok_or_else(missing)?;
+    Ok(format!("{before}{begin}\n\n{part}\n{end}{after}"))
 }
 
 /// `HerokuServiceTime` → `heroku_service_time`.
@@ -89,15 +106,15 @@ mod tests {
 
     #[test]
     fn only_what_is_between_the_marks_changes() {
-        let page = format!("# A\n\n{BEGIN}\nold\n{END}\n\nmore\n");
-        let once = filled(&page, "new\n").unwrap();
-        assert_eq!(once, format!("# A\n\n{BEGIN}\n\nnew\n\n{END}\n\nmore\n"));
-        assert_eq!(filled(&once, "new\n").unwrap(), once, "writing twice changes nothing");
+        let page = "# A\n\n<!-- x -->\nold\n<!-- /x -->\n\nmore\n";
+        let once = filled(page, "x", "new\n").unwrap();
+        assert_eq!(once, "# A\n\n<!-- x -->\n\nnew\n\n<!-- /x -->\n\nmore\n");
+        assert_eq!(filled(&once, "x", "new\n").unwrap(), once, "writing twice changes nothing");
     }
 
     #[test]
     fn a_page_without_marks_is_an_error_that_says_so() {
-        assert!(filled("# A\n", "t").unwrap_err().to_string().contains(BEGIN));
+        assert!(filled("# A\n", "x", "t").unwrap_err().to_string().contains("<!-- x -->"));
     }
 
     #[test]

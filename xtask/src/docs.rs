@@ -11,10 +11,10 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// Writes them.
 pub fn write() -> Result<()> {
-    run(cargo().args(["run", "--quiet", "--locked", "--package", "docgen"]), LIMIT)
+    run(cargo().args(["run", "--quiet", "--locked", "--bin", "docgen"]), LIMIT)
 }
 
 /// Fails and shows the difference when they are out of date.
 pub fn check() -> Result<()> {
-    run(cargo().args(["run", "--quiet", "--locked", "--package", "docgen", "--", "--check"]), LIMIT)
+    run(cargo().args(["run", "--quiet", "--locked", "--bin", "docgen", "--", "--check"]), LIMIT)
 }

@@ -53,11 +53,16 @@ const STAGES: &[(&str, &str)] = &[
 /// Prints every complaint; fails when there is one.
 pub fn tidy() -> Result<()> {
     let tree = Tree::read(&root())?;
-    let complaints: Vec<String> =
-        [headers, lengths, forbidden_words, backends_are_listed_and_documented, architecture_is_true, changelog]
-            .iter()
-            .flat_map(|rule| rule(&tree))
-            .collect();
+    let rules = [
+        headers,
+        lengths,
+        forbidden_words,
+        backends_are_listed_and_documented,
+        architecture_is_true,
+        links_lead_somewhere,
+        changelog,
+    ];
+    let complaints: Vec<String> = rules.iter().flat_map(|rule| rule(&tree)).collect();
     for complaint in &complaints {
         println!("{complaint}");
     }
@@ -208,12 +213,10 @@ fn architecture_is_true(tree: &Tree) -> Vec<String> {
             [folder, _, ..] if !folder.starts_with('.') => Some(format!("{folder}/")),
             _ => None,
         };
-        // One sentence about a folder covers what lies right in it when the folder is named with its `src`.
+        // A crate whose `src/` is named as a whole is covered as a whole.
         let covered = |wanted: &str| {
-            named.contains(wanted)
-                || wanted
-                    .rsplit_once('/')
-                    .is_some_and(|(src, _)| named.contains(format!("{src}/").as_str()) && src.ends_with("/src"))
+            let source = wanted.trim_end_matches('/').rsplit_once('/').map(|(source, _)| format!("{source}/"));
+            named.contains(wanted) || source.is_some_and(|source| named.contains(source.as_str()))
         };
         if let Some(wanted) = wanted.filter(|wanted| !covered(wanted)) {
             complaints.push(format!("{PAGE}: say what `{wanted}` is"));
@@ -225,6 +228,39 @@ fn architecture_is_true(tree: &Tree) -> Vec<String> {
     complaints.sort();
     complaints.dedup();
     complaints
+}
+
+/// Links between pages, from the folder of the page; those to the outside are not followed.
+fn links_lead_somewhere(tree: &Tree) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for (path, text) in tree.files.iter().filter(|(path, _)| path.ends_with(".md")) {
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap_or(link);
+            if target.is_empty() || target.contains(':') || target.contains(' ') {
+                continue;
+            }
+            if resolved(path, target).is_none_or(|target| !tree.exists(&target)) {
+                complaints.push(format!("{path}: the link to {target} leads nowhere"));
+            }
+        }
+    }
+    complaints
+}
+
+/// Where a relative link leads, from the root; `None` when that is outside the project.
+fn resolved(page: &str, target: &str) -> Option<String> {
+    let mut parts: Vec<&str> = page.split('/').collect();
+    parts.pop();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
 }
 
 fn changelog(tree: &Tree) -> Vec<String> {
@@ -298,6 +334,19 @@ mod tests {
                 "ARCHITECTURE.md: say what `core/src/wait.rs` is",
                 "ARCHITECTURE.md: say what `docs/` is",
                 "ARCHITECTURE.md: there is no `core/src/gone.rs`; take it out",
+            ]
+        );
+    }
+
+    #[test]
+    fn links_are_followed_from_the_folder_of_their_page() {
+        let page = "[a](../b.md#part) [c](c.md) [out](https://example.com) [here](#there) [gone](../../../x.md)";
+        let complaints = links_lead_somewhere(&tree(&[("docs/sub/page.md", page), ("docs/b.md", "")]));
+        assert_eq!(
+            complaints,
+            [
+                "docs/sub/page.md: the link to c.md leads nowhere",
+                "docs/sub/page.md: the link to ../../../x.md leads nowhere"
             ]
         );
     }
