@@ -187,17 +187,12 @@ impl Post {
 
     pub(super) async fn send(&self, request: RequestBuilder, body: String) -> Result<Answer, NotifyError> {
         let whom = self.whom();
-        // The library's words for an error name the URL, and with it the token that may be in its path.
-        fetch(request.body(body), self.timeout, LONGEST_ANSWER).await.map_err(|error| match error {
-            FetchError::Timeout { after, .. } => {
-                NotifyError::passing(format!("no answer from {whom} within {} s", after.as_secs_f64()))
-            }
-            FetchError::Dns { cause, .. } => NotifyError::passing(format!("{whom} has no address: {cause}")),
-            FetchError::Connection { cause, .. } => NotifyError::passing(format!("no connection to {whom}: {cause}")),
-            FetchError::TooLong { limit, .. } => NotifyError::lasting(format!(
-                "{whom} answers with more than {limit} bytes, which no receiver of notices does; check the URL"
-            )),
-            FetchError::Other { cause, .. } => NotifyError::passing(format!("the request to {whom} failed: {cause}")),
+        fetch(request.body(body), self.timeout, LONGEST_ANSWER).await.map_err(|error| {
+            // Trying again helps against whatever may pass, and not against an answer that no receiver of notices gives.
+            let lasting = matches!(error, FetchError::TooLong { .. } | FetchError::NotHttp { .. });
+            // The URL may have a token in its path, so the error is told of the host alone.
+            let message = error.of(&whom).to_string();
+            if lasting { NotifyError::lasting(message + "; check the URL") } else { NotifyError::passing(message) }
         })
     }
 

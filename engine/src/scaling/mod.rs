@@ -4,6 +4,7 @@
 //! a repeated call does no harm. What a platform refuses is a [`ScaleError`] that says what to do about it.
 
 pub mod dry_run;
+pub mod heroku;
 pub mod local;
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
@@ -19,7 +20,10 @@ use url::Url;
 use crate::shared::Shared;
 
 /// Every scaling backend, in the order of the docs.
-pub const BACKENDS: &[Entry<dyn Scale, Context>] = &[entry::<local::Local>()];
+pub const BACKENDS: &[Entry<dyn Scale, Context>] = &[
+    entry::<heroku::Heroku>(),
+    entry::<local::Local>(),
+];
 
 /// A scaling backend: the platform, as far as one process is concerned.
 #[async_trait]
