@@ -134,7 +134,10 @@ impl ApiError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Refused(refusal) => matches!(refusal.status, 409 | 429 | 500 | 502 | 503 | 504),
-            Self::NoAnswer(error) => !matches!(error, FetchError::TooLong { .. }),
+            // Who answers too much, or something else than HTTP, will do so again.
+            Self::NoAnswer(error) => {
+                !matches!(error, FetchError::TooLong { .. } | FetchError::NotHttp { .. } | FetchError::Tls { .. })
+            }
             Self::Strange { .. } | Self::Scarce(_) => false,
         }
     }
@@ -144,7 +147,9 @@ impl ApiError {
     pub fn may_have_been_obeyed(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.status >= 500,
-            Self::NoAnswer(FetchError::Dns { .. }) | Self::Scarce(_) => false,
+            Self::Scarce(_) => false,
+            // These never got as far as a request.
+            Self::NoAnswer(FetchError::Dns { .. } | FetchError::Refused { .. } | FetchError::Tls { .. }) => false,
             Self::NoAnswer(_) | Self::Strange { .. } => true,
         }
     }

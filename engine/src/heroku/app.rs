@@ -457,6 +457,7 @@ impl App {
         debug_assert_eq!((&call.method, call.purpose), (&Method::PATCH, Purpose::Change));
         // Until the answer is here nobody knows the formation; also not when this future is dropped in the middle.
         let before = self.known();
+        self.changes.fetch_add(1, Ordering::SeqCst);
         self.know(None);
         let result = self.api.call(&call, limit).await.and_then(|reply| read_processes(&reply));
         self.changes.fetch_add(1, Ordering::SeqCst);

@@ -3,3 +3,7 @@ mod bot;
 mod email;
 mod scripted;
 mod webhook;
+mod heroku_router_log;
+mod heroku_wire;
+mod scripted;
+mod wire;
