@@ -142,6 +142,32 @@ async fn a_delivery_is_json_and_its_signature_verifies_as_documented() {
 }
 
 #[tokio::test]
+async fn the_page_about_it_verifies_a_delivery_and_refuses_a_changed_one() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/backends/notification/webhook.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let blocks = page.split("```python\n").skip(1).filter_map(|block| block.split("```").next());
+    let function = blocks.into_iter().find(|block| block.contains("def is_genuine")).expect("the example of the page");
+    let (receiver, url) = Receiver::start([]).await;
+    send(&*build("Webhook", &json!({"url": url, "secret": "pässword"}))).await.unwrap();
+    let (headers, body) = receiver.got().remove(0);
+    let headers = json!({
+        "Autoscalebot-Timestamp": text(&headers, "autoscalebot-timestamp"),
+        "Autoscalebot-Signature": text(&headers, "autoscalebot-signature"),
+    });
+    let genuine = async |body: &[u8]| {
+        let call = format!(
+            "{function}\nimport json, sys\nprint(is_genuine('pässword', json.loads(sys.argv[1]), sys.argv[2].encode()))"
+        );
+        let body = std::str::from_utf8(body).unwrap();
+        let mut python = tokio::process::Command::new("python3");
+        let output = python.args(["-c", &call, &headers.to_string(), body]).output().await.expect("python3");
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(genuine(&body).await, ("True\n".to_owned(), String::new()));
+    assert_eq!(genuine(b"{}").await, ("False\n".to_owned(), String::new()));
+}
+
+#[tokio::test]
 async fn without_a_secret_there_is_no_signature() {
     let (receiver, url) = Receiver::start([]).await;
     send(&*build("Webhook", &json!({"url": url}))).await.unwrap();
