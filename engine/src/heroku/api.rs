@@ -65,20 +65,27 @@ impl Call {
     /// Reads.
     #[must_use]
     pub fn get(path: String) -> Self {
-        Self { method: Method::GET, path, body: None, range: None, purpose: Purpose::Read, tries: MAX_TRIES }
+        Self { method: Method::GET, path, body: None, range: None, purpose: Purpose::Optional, tries: MAX_TRIES }
+    }
+
+    /// The same call, dearer or cheaper.
+    #[must_use]
+    pub fn purpose(mut self, purpose: Purpose) -> Self {
+        self.purpose = purpose;
+        self
     }
 
     /// Changes; sent once.
     #[must_use]
     pub fn patch(path: String, body: Value) -> Self {
-        let purpose = Purpose::Change;
+        let purpose = Purpose::Needed;
         Self { method: Method::PATCH, path, body: Some(body), range: None, purpose, tries: 1 }
     }
 
     /// Makes something that costs nothing but a token; sent once.
     #[must_use]
     pub fn post(path: String, body: Value) -> Self {
-        Self { method: Method::POST, path, body: Some(body), range: None, purpose: Purpose::Read, tries: 1 }
+        Self { method: Method::POST, path, body: Some(body), range: None, purpose: Purpose::Optional, tries: 1 }
     }
 }
 
@@ -453,7 +460,7 @@ mod tests {
         read(&api, &answer(200, &[("ratelimit-remaining", "17")], "{}")).unwrap();
         let now = api.now();
         assert!(api.budget().tokens(now) < 18.0);
-        assert!(matches!(api.budget().take(Purpose::Read, now), Err(Scarce { told: false, .. })));
+        assert!(matches!(api.budget().take(Purpose::Optional, now), Err(Scarce { told: false, .. })));
     }
 
     #[test]
