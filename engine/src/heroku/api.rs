@@ -65,27 +65,27 @@ impl Call {
     /// Reads.
     #[must_use]
     pub fn get(path: String) -> Self {
-        Self { method: Method::GET, path, body: None, range: None, purpose: Purpose::Read, tries: MAX_TRIES }
+        Self { method: Method::GET, path, body: None, range: None, purpose: Purpose::Optional, tries: MAX_TRIES }
     }
 
-    /// Reads what must be known before a change: it may spend what is kept for changes.
+    /// The same call, dearer or cheaper.
     #[must_use]
-    pub fn for_change(mut self) -> Self {
-        self.purpose = Purpose::Change;
+    pub fn purpose(mut self, purpose: Purpose) -> Self {
+        self.purpose = purpose;
         self
     }
 
     /// Changes; sent once.
     #[must_use]
     pub fn patch(path: String, body: Value) -> Self {
-        let purpose = Purpose::Change;
+        let purpose = Purpose::Needed;
         Self { method: Method::PATCH, path, body: Some(body), range: None, purpose, tries: 1 }
     }
 
     /// Makes something that costs nothing but a token; sent once.
     #[must_use]
     pub fn post(path: String, body: Value) -> Self {
-        Self { method: Method::POST, path, body: Some(body), range: None, purpose: Purpose::Read, tries: 1 }
+        Self { method: Method::POST, path, body: Some(body), range: None, purpose: Purpose::Optional, tries: 1 }
     }
 }
 
@@ -294,11 +294,11 @@ impl Api {
     fn read(&self, answer: &Answer, own_id: String) -> Result<Reply, ApiError> {
         let request_id = text_of(&answer.headers, REQUEST_ID).map_or(own_id, |id| self.presentable(&id));
         let now = self.now();
-        if answer.status != StatusCode::TOO_MANY_REQUESTS {
-            self.budget().accepted(now);
-        }
         if let Some(left) = text_of(&answer.headers, REMAINING).and_then(|left| left.trim().parse::<f64>().ok()) {
             self.budget().learn(left, now);
+        }
+        if answer.status != StatusCode::TOO_MANY_REQUESTS {
+            self.budget().accepted();
         }
         let body = serde_json::from_slice::<Value>(&answer.body);
         let status = answer.status;
@@ -460,7 +460,7 @@ mod tests {
         read(&api, &answer(200, &[("ratelimit-remaining", "17")], "{}")).unwrap();
         let now = api.now();
         assert!(api.budget().tokens(now) < 18.0);
-        assert!(matches!(api.budget().take(Purpose::Read, now), Err(Scarce { told: false, .. })));
+        assert!(matches!(api.budget().take(Purpose::Optional, now), Err(Scarce { told: false, .. })));
     }
 
     #[test]

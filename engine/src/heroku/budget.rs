@@ -4,7 +4,7 @@
 //! account drink from it (Platform API reference, "Rate limits"). Every answer tells what is left in
 //! `RateLimit-Remaining`. So that a fleet neither starves its owner's deployments nor, worse, its own orders, reads give way
 //! first: below [`PLENTY`] a formation may be served from memory, the longer the scarcer tokens are, and below [`RESERVE`]
-//! only changes are sent. After a 429 nobody sends anything until Heroku's `Retry-After`, or our own wait, is over.
+//! only changes are sent, and reads without which nothing could be decided. After a 429 nobody sends anything until Heroku's `Retry-After`, or our own wait, is over.
 //!
 //! Pure: the time is handed in.
 
@@ -20,7 +20,7 @@ pub const REFILL_PER_SECOND: f64 = CAPACITY / 3600.0;
 /// never comes below it on its own.
 const PLENTY: f64 = 0.5;
 
-/// Calls kept for changes: enough for the orders of a hundred processes at once.
+/// Calls kept for what is needed: enough for the orders of a hundred processes at once.
 const RESERVE: f64 = 100.0;
 
 /// Oldest formation served when the pool is nearly empty. Reading 300 apps every 5 minutes costs 3600 calls an hour,
@@ -36,13 +36,13 @@ const SECOND_WAIT: Duration = Duration::from_secs(10);
 /// Longest wait of our own; by then a quarter of the pool is back.
 const LONGEST_WAIT: Duration = Duration::from_secs(900);
 
-/// What a call is for.
+/// How dear a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To know something: gives way when tokens are scarce.
-    Read,
-    /// To change something: may spend the last token.
-    Change,
+    /// It gives way when tokens are scarce.
+    Optional,
+    /// It may spend the last token: a change, or a read without which nothing can be decided.
+    Needed,
 }
 
 /// Why a call must not be sent now.
@@ -63,8 +63,6 @@ pub struct Budget {
     counted_at: Duration,
     silent_until: Duration,
     refusals_in_a_row: u32,
-    /// A 429 says that the pool is empty and not when it will be full: one call after the silence asks.
-    may_ask: bool,
 }
 
 impl Budget {
@@ -77,7 +75,6 @@ impl Budget {
             counted_at: now,
             silent_until: Duration::ZERO,
             refusals_in_a_row: 0,
-            may_ask: false,
         }
     }
 
@@ -97,13 +94,9 @@ impl Budget {
             return Err(Scarce { wait: self.silent_until.saturating_sub(now), told: true });
         }
         let tokens = self.tokens(now);
-        if std::mem::take(&mut self.may_ask) {
-            self.count((tokens - 1.0).max(0.0), now);
-            return Ok(());
-        }
         let needed = match purpose {
-            Purpose::Read => RESERVE + 1.0,
-            Purpose::Change => 1.0,
+            Purpose::Optional => RESERVE + 1.0,
+            Purpose::Needed => 1.0,
         };
         if tokens < needed {
             let wait = Duration::from_secs_f64((needed - tokens) / REFILL_PER_SECOND);
@@ -121,17 +114,15 @@ impl Budget {
         }
     }
 
-    /// An answer that was not a 429. Should it not tell what is left (`learn`), there is at least enough to go on.
-    pub fn accepted(&mut self, now: Duration) {
-        if std::mem::take(&mut self.refusals_in_a_row) > 0 {
-            self.count(self.tokens(now).max(RESERVE * 2.0), now);
-        }
+    /// An answer that was not a 429.
+    pub fn accepted(&mut self) {
+        self.refusals_in_a_row = 0;
     }
 
     /// A 429. Returns how long nobody sends anything.
     pub fn refused(&mut self, retry_after: Option<Duration>, now: Duration) -> Duration {
-        self.count(0.0, now);
-        self.may_ask = true;
+        // Whoever refuses need not be out of tokens for long: the next answer tells. Until then only needed calls go out.
+        self.count(self.tokens(now).min(RESERVE), now);
         // Calls that were under way together are refused together; that is one refusal.
         if now >= self.silent_until {
             self.refusals_in_a_row = self.refusals_in_a_row.saturating_add(1);
@@ -179,23 +170,27 @@ mod tests {
     }
 
     #[test]
-    fn reads_leave_the_reserve_to_changes() {
+    fn optional_calls_leave_the_reserve_to_needed_ones() {
         let mut budget = Budget::new(START);
         budget.learn(RESERVE, START);
-        let scarce = budget.take(Purpose::Read, START).unwrap_err();
+        let scarce = budget.take(Purpose::Optional, START).unwrap_err();
         assert!(!scarce.told);
-        assert_eq!(budget.take(Purpose::Change, START), Ok(()));
+        assert_eq!(budget.take(Purpose::Needed, START), Ok(()));
         let again = START + scarce.wait + Duration::from_secs(1);
-        assert_eq!(budget.take(Purpose::Read, again), Ok(()), "one second later than told, for the change spent one");
+        assert_eq!(
+            budget.take(Purpose::Optional, again),
+            Ok(()),
+            "one second later than told, for the needed one spent a token"
+        );
     }
 
     #[test]
-    fn an_empty_pool_stops_changes_too_until_a_token_is_back() {
+    fn an_empty_pool_stops_needed_calls_too_until_a_token_is_back() {
         let mut budget = Budget::new(START);
         budget.learn(0.0, START);
-        let scarce = budget.take(Purpose::Change, START).unwrap_err();
+        let scarce = budget.take(Purpose::Needed, START).unwrap_err();
         assert_eq!(scarce.wait, Duration::from_millis(800));
-        assert_eq!(budget.take(Purpose::Change, later(1)), Ok(()));
+        assert_eq!(budget.take(Purpose::Needed, later(1)), Ok(()));
     }
 
     #[test]
@@ -219,7 +214,7 @@ mod tests {
         assert_eq!(budget.refused(None, START), FIRST_WAIT, "a call that was under way");
         assert_eq!(budget.refused(None, later(2)), SECOND_WAIT);
         assert_eq!(budget.refused(None, later(40)), SECOND_WAIT * 2);
-        budget.accepted(later(900));
+        budget.accepted();
         assert_eq!(budget.refused(None, later(1000)), FIRST_WAIT);
         let mut now = later(2000);
         for _ in 0..20 {
@@ -229,21 +224,10 @@ mod tests {
     }
 
     #[test]
-    fn after_the_silence_one_read_asks_how_things_stand_and_its_answer_opens_the_way() {
-        let mut budget = Budget::new(START);
-        let silence = budget.refused(None, START);
-        let after = START + silence;
-        assert_eq!(budget.take(Purpose::Read, after), Ok(()));
-        assert!(budget.take(Purpose::Read, after).is_err(), "one is enough to ask");
-        budget.accepted(after);
-        assert_eq!(budget.take(Purpose::Read, after), Ok(()));
-    }
-
-    #[test]
     fn after_a_429_nobody_sends_anything_before_the_time_heroku_asked_for() {
         let mut budget = Budget::new(START);
         budget.refused(Some(Duration::from_secs(60)), START);
-        assert_eq!(budget.take(Purpose::Change, later(50)), Err(Scarce { wait: Duration::from_secs(10), told: true }));
-        assert_eq!(budget.take(Purpose::Change, later(61)), Ok(()));
+        assert_eq!(budget.take(Purpose::Needed, later(50)), Err(Scarce { wait: Duration::from_secs(10), told: true }));
+        assert_eq!(budget.take(Purpose::Needed, later(61)), Ok(()));
     }
 }

@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 
 use crate::wire::{Act, Request, Wire, json};
 
-const APP: &str = "dancing-forest-1234";
-const KEY: &str = "swordfish-0123456789";
+pub const APP: &str = "dancing-forest-1234";
+pub const KEY: &str = "swordfish-0123456789";
 
 pub fn shared() -> Arc<Shared> {
     Shared::new(Arc::new(SystemClock::new()), Environment::default())
@@ -26,7 +26,14 @@ pub fn shared() -> Arc<Shared> {
 
 /// A bot's platform on that server.
 pub fn platform(shared: &Arc<Shared>, url: &str, process: &str) -> Arc<dyn Scale> {
-    let settings = json!({"app_name": APP, "api_key": KEY, "api_url": url, "timeout_seconds": 2});
+    platform_with(shared, url, process, json!({"timeout_seconds": 2}))
+}
+
+/// The same with other settings.
+pub fn platform_with(shared: &Arc<Shared>, url: &str, process: &str, mut settings: Value) -> Arc<dyn Scale> {
+    settings["app_name"] = json!(APP);
+    settings["api_key"] = json!(KEY);
+    settings["api_url"] = json!(url);
     let context = scaling::Context { process: ProcessName::new(process).unwrap(), shared: shared.clone() };
     let entry = find(scaling::BACKENDS, "autoscalebot.backends.scaling.HerokuBackend");
     let Ok(entry) = entry else { panic!("the backend is listed") };

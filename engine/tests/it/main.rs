@@ -1,6 +1,7 @@
 //! The integration tests of the engine, in one binary.
 mod bot;
 mod email;
+mod heroku;
 mod heroku_router_log;
 mod heroku_wire;
 mod scripted;
