@@ -7,5 +7,5 @@ mod watch;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    autoscalebot_engine::scaling::local::shim::run_if_asked(std::env::args_os()).unwrap_or_else(cli::main)
+    autoscalebot_engine::scaling::local::shim::run_if_asked().unwrap_or_else(cli::main)
 }

@@ -71,7 +71,11 @@ pub mod load;
 pub struct ConfigErrors(pub Vec<String>);
 impl ConfigErrors {
     /// tmp
-    pub fn lines(&self) -> Vec<String> { self.0.clone() }
+    pub fn lines(&self) -> Vec<String> {
+        self.0.clone()
+    }
     /// tmp
-    pub fn render(&self, _: bool) -> String { self.0.join("\n") }
+    pub fn render(&self, _: bool) -> String {
+        self.0.join("\n")
+    }
 }

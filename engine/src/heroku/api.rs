@@ -68,6 +68,13 @@ impl Call {
         Self { method: Method::GET, path, body: None, range: None, purpose: Purpose::Read, tries: MAX_TRIES }
     }
 
+    /// Reads what must be known before a change: it may spend what is kept for changes.
+    #[must_use]
+    pub fn for_change(mut self) -> Self {
+        self.purpose = Purpose::Change;
+        self
+    }
+
     /// Changes; sent once.
     #[must_use]
     pub fn patch(path: String, body: Value) -> Self {
@@ -287,11 +294,11 @@ impl Api {
     fn read(&self, answer: &Answer, own_id: String) -> Result<Reply, ApiError> {
         let request_id = text_of(&answer.headers, REQUEST_ID).map_or(own_id, |id| self.presentable(&id));
         let now = self.now();
+        if answer.status != StatusCode::TOO_MANY_REQUESTS {
+            self.budget().accepted(now);
+        }
         if let Some(left) = text_of(&answer.headers, REMAINING).and_then(|left| left.trim().parse::<f64>().ok()) {
             self.budget().learn(left, now);
-        }
-        if answer.status != StatusCode::TOO_MANY_REQUESTS {
-            self.budget().accepted();
         }
         let body = serde_json::from_slice::<Value>(&answer.body);
         let status = answer.status;

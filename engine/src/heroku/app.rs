@@ -190,7 +190,7 @@ impl App {
         let oldest = self.api.oldest_allowed();
         match self.known().filter(|known| !oldest.is_zero() && self.age(known) <= oldest) {
             Some(known) => Ok(known),
-            None => self.read(limit).await,
+            None => self.read(Purpose::Read, limit).await,
         }
     }
 
@@ -198,7 +198,7 @@ impl App {
     ///
     /// # Errors
     /// Why it is not known.
-    pub async fn read(&self, limit: Duration) -> Result<Arc<Formation>, ApiError> {
+    pub async fn read(&self, purpose: Purpose, limit: Duration) -> Result<Arc<Formation>, ApiError> {
         let question = self.questions.fetch_add(1, Ordering::SeqCst);
         let changes = self.changes.load(Ordering::SeqCst);
         let mut last = self.last_read.lock().await;
@@ -209,7 +209,7 @@ impl App {
             return read.result.clone();
         }
         let changes = self.changes.load(Ordering::SeqCst);
-        let result = self.get_formation(limit).await;
+        let result = self.get_formation(purpose, limit).await;
         if let Ok(formation) = &result
             && self.changes.load(Ordering::SeqCst) == changes
         {
@@ -245,7 +245,7 @@ impl App {
         let fresh = self.known().filter(|known| self.age(known) <= FRESH);
         let believed = fresh.and_then(|known| known.processes.get(process).and_then(|process| process.quantity));
         if believed != Some(from) {
-            let formation = self.read(limit).await.map_err(|error| explain(&error, &subject))?;
+            let formation = self.read(Purpose::Change, limit).await.map_err(|error| explain(&error, &subject))?;
             let now = quantity_of(&formation, &subject)?;
             if now == to {
                 return Ok(Scaled::AlreadyThere);
@@ -314,8 +314,11 @@ impl App {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = formation;
     }
 
-    async fn get_formation(&self, limit: Duration) -> Result<Arc<Formation>, ApiError> {
+    async fn get_formation(&self, purpose: Purpose, limit: Duration) -> Result<Arc<Formation>, ApiError> {
         let mut call = Call::get(format!("/apps/{}/formation", self.name));
+        if purpose == Purpose::Change {
+            call = call.for_change();
+        }
         let mut processes = BTreeMap::new();
         // The moment before asking: what is read is at least as young as this.
         let at = self.api.now();
@@ -422,7 +425,7 @@ impl App {
                 tokio::time::sleep(pause).await;
                 if look_first {
                     // When not even looking works, repeating would be blind.
-                    let Ok(formation) = self.read(limit).await else { return Err(error) };
+                    let Ok(formation) = self.read(Purpose::Change, limit).await else { return Err(error) };
                     if is_there(&formation.processes, wanted) {
                         return Ok(formation.processes.clone());
                     }
