@@ -4,6 +4,5 @@ mod email;
 mod heroku_router_log;
 mod heroku_wire;
 mod scripted;
-mod scripted;
 mod webhook;
 mod wire;
