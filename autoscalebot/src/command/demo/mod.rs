@@ -30,10 +30,11 @@ use autoscalebot_engine::{
     build::Manner,
     clock::SystemClock,
     config::{Config, load as settings},
+    environment::NO_COLOR,
     fleet::Fleet,
     shared::Shared,
 };
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
     load::Visitors,
@@ -112,7 +113,8 @@ async fn play(config: Config, pace: Pace, plain: bool, around: &Surroundings) ->
     let visitors = Arc::new(Visitors::default());
     let load = tokio::spawn(load::send(address.clone(), pace, start, shared.clone(), visitors.clone()));
 
-    let stage = Stage { narrator: &narrator, visitors: &visitors, shared: &shared, start, pace, address: address.to_string() };
+    let stage =
+        Stage { narrator: &narrator, visitors: &visitors, shared: &shared, start, pace, address: address.to_string() };
     let stopped = async {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -199,7 +201,7 @@ impl Stage<'_> {
     async fn show(&self, around: &Surroundings, stopped: impl Future<Output = ()>) -> Result<End, String> {
         tokio::pin!(stopped);
         let failed = |error: io::Error| format!("the terminal cannot be drawn on: {error}; try `demo --plain`");
-        let mut view = View::open(around.colour).map_err(failed)?;
+        let mut view = View::open(around.environment.get(NO_COLOR.name).is_none()).map_err(failed)?;
         loop {
             let now = Now {
                 at: self.elapsed(),
@@ -233,14 +235,17 @@ fn summary(story: &Story, visitors: &Visitors, end: &End) -> String {
         text.push_str(&format!("  {}\n", plain::happening(happening)));
     }
     let most = story.most();
-    let slowest = story.slowest().map(|ms| format!("; the slowest measured answer took {ms:.0} ms")).unwrap_or_default();
+    let slowest =
+        story.slowest().map(|ms| format!("; the slowest measured answer took {ms:.0} ms")).unwrap_or_default();
     let noun = if most == 1 { "process" } else { "processes" };
     text.push_str(&format!("\nAt most {most} {noun}, {} at the end{slowest}.\n", story.running));
     text.push_str(&format!("{} visitors were served, {} turned away.\n", visitors.served(), visitors.turned_away()));
     text.push_str(match end {
         End::Told => "It went up with the load and came down again. All processes are stopped.\n",
         End::Left => "Stopped before the end. All processes are stopped.\n",
-        End::TooLong => "It did not go up and come down again in time; this machine may be very busy. All processes are stopped.\n",
+        End::TooLong => {
+            "It did not go up and come down again in time; this machine may be very busy. All processes are stopped.\n"
+        }
     });
     text.push_str("Your own app: `autoscalebot example > autoscale_settings.toml` is the next step.\n");
     text

@@ -87,7 +87,10 @@ mod tests {
             let at = Duration::from_secs(72);
             reading(&Reading { at, outcome, running: Some(2), thought: String::new() }, &story, &Pace::new(120))
         };
-        assert_eq!(line(Ok(310.0)), " 1:12  web ■■  [########|###        |                   ]    310 ms   16 requests/s");
+        assert_eq!(
+            line(Ok(310.0)),
+            " 1:12  web ■■  [########|###        |                   ]    310 ms   16 requests/s"
+        );
         assert_eq!(
             line(Err(("no answer".to_owned(), true))),
             " 1:12  web ■■  [########|###########|###################]     high (no answer)   16 requests/s"

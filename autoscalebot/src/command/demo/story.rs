@@ -6,12 +6,7 @@ use std::{
 };
 
 use autoscalebot_core::{
-    bounds::Range,
-    event::Event,
-    moment::Moment,
-    names::ProcessName,
-    sample::CountsAs,
-    step::Outcome,
+    bounds::Range, event::Event, moment::Moment, names::ProcessName, sample::CountsAs, step::Outcome,
 };
 use autoscalebot_engine::bot::Watch;
 use tokio::sync::mpsc;

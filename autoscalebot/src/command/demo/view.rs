@@ -125,7 +125,8 @@ fn draw_load(frame: &mut Frame<'_>, area: Rect, now: &Now, pace: &Pace, paint: P
         now.served,
         now.turned_away
     );
-    let line = |data, style| Dataset::default().data(data).marker(Marker::Braille).graph_type(GraphType::Line).style(style);
+    let line =
+        |data, style| Dataset::default().data(data).marker(Marker::Braille).graph_type(GraphType::Line).style(style);
     let chart = Chart::new(vec![line(&curve, paint(Color::DarkGray)), line(&past, paint(Color::Blue))])
         .block(Block::bordered().title(title))
         .x_axis(Axis::default().bounds([0.0, end]))
@@ -147,7 +148,8 @@ fn draw_readings(frame: &mut Frame<'_>, area: Rect, story: &Story, now: &Now, pa
         .collect();
     let end = pace.length.as_secs_f64().max(now.at.as_secs_f64());
     let (low_line, high_line) = ([(0.0, low), (end, low)], [(0.0, high), (end, high)]);
-    let line = |data, style| Dataset::default().data(data).marker(Marker::Braille).graph_type(GraphType::Line).style(style);
+    let line =
+        |data, style| Dataset::default().data(data).marker(Marker::Braille).graph_type(GraphType::Line).style(style);
     let newest = match story.newest().map(|reading| &reading.outcome) {
         None => "no reading yet".to_owned(),
         Some(Ok(ms)) => format!("{ms:.0} ms"),
@@ -166,7 +168,11 @@ fn draw_readings(frame: &mut Frame<'_>, area: Rect, story: &Story, now: &Now, pa
     ])
     .block(Block::bordered().title(title))
     .x_axis(Axis::default().bounds([0.0, end]))
-    .y_axis(Axis::default().bounds([0.0, top]).labels(["0".to_owned(), format!("{:.0}", top / 2.0), format!("{top:.0}")]));
+    .y_axis(Axis::default().bounds([0.0, top]).labels([
+        "0".to_owned(),
+        format!("{:.0}", top / 2.0),
+        format!("{top:.0}"),
+    ]));
     frame.render_widget(chart, area);
 }
 
@@ -220,7 +226,11 @@ mod tests {
         };
         let story = Story {
             readings: vec![reading(1, 130.0), reading(2, 700.0)],
-            happenings: vec![Happening { at: Duration::from_secs(2), change: Some((1, 2)), why: "too slow".to_owned() }],
+            happenings: vec![Happening {
+                at: Duration::from_secs(2),
+                change: Some((1, 2)),
+                why: "too slow".to_owned(),
+            }],
             running: 2,
             range: Some(Range { min: 1, max: 5 }),
         };
@@ -230,7 +240,9 @@ mod tests {
             terminal.draw(|frame| draw(frame, &story, &now, &Pace::new(120), true)).unwrap();
             if (width, height) == (100, 40) {
                 let shown = terminal.backend().to_string();
-                for part in ["700 ms", "500 ms is high", "■ web.2", "□ web.3", "web 1 → 2: too slow", "3 needed", "41 answered"] {
+                for part in
+                    ["700 ms", "500 ms is high", "■ web.2", "□ web.3", "web 1 → 2: too slow", "3 needed", "41 answered"]
+                {
                     assert!(shown.contains(part), "{part:?} is missing in\n{shown}");
                 }
             }
