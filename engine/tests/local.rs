@@ -423,7 +423,8 @@ fn killed_program() {
             tokio::time::sleep(Duration::from_millis(delay_ms)).await;
             program.kill().unwrap();
             program.wait().unwrap();
-            until(&format!("nothing is left {delay_ms} ms after the start"), async || folder.running().is_empty()).await;
+            until(&format!("nothing is left {delay_ms} ms after the start"), async || folder.running().is_empty())
+                .await;
         }
     });
 }
