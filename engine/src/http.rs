@@ -304,11 +304,7 @@ fn sort(url: &Url, error: &reqwest::Error) -> FetchError {
         return FetchError::Dns { url, cause };
     }
     if let Some(error) = causes().find_map(|error| error.downcast_ref::<hyper::Error>()) {
-        return if error.is_parse() {
-            FetchError::NotHttp { url, cause }
-        } else {
-            FetchError::Broken { url, cause }
-        };
+        return if error.is_parse() { FetchError::NotHttp { url, cause } } else { FetchError::Broken { url, cause } };
     }
     match causes().find_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionRefused) => FetchError::Refused { url },
