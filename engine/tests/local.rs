@@ -51,7 +51,7 @@ const TESTS: &[Test] = &[
 ];
 
 fn main() -> ExitCode {
-    if let Some(code) = shim::run_if_asked(std::env::args_os()) {
+    if let Some(code) = shim::run_if_asked() {
         return code;
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -423,7 +423,8 @@ fn killed_program() {
             tokio::time::sleep(Duration::from_millis(delay_ms)).await;
             program.kill().unwrap();
             program.wait().unwrap();
-            until(&format!("nothing is left {delay_ms} ms after the start"), async || folder.running().is_empty()).await;
+            until(&format!("nothing is left {delay_ms} ms after the start"), async || folder.running().is_empty())
+                .await;
         }
     });
 }

@@ -65,20 +65,27 @@ impl Call {
     /// Reads.
     #[must_use]
     pub fn get(path: String) -> Self {
-        Self { method: Method::GET, path, body: None, range: None, purpose: Purpose::Read, tries: MAX_TRIES }
+        Self { method: Method::GET, path, body: None, range: None, purpose: Purpose::Optional, tries: MAX_TRIES }
+    }
+
+    /// The same call, dearer or cheaper.
+    #[must_use]
+    pub fn purpose(mut self, purpose: Purpose) -> Self {
+        self.purpose = purpose;
+        self
     }
 
     /// Changes; sent once.
     #[must_use]
     pub fn patch(path: String, body: Value) -> Self {
-        let purpose = Purpose::Change;
+        let purpose = Purpose::Needed;
         Self { method: Method::PATCH, path, body: Some(body), range: None, purpose, tries: 1 }
     }
 
     /// Makes something that costs nothing but a token; sent once.
     #[must_use]
     pub fn post(path: String, body: Value) -> Self {
-        Self { method: Method::POST, path, body: Some(body), range: None, purpose: Purpose::Read, tries: 1 }
+        Self { method: Method::POST, path, body: Some(body), range: None, purpose: Purpose::Optional, tries: 1 }
     }
 }
 
@@ -134,7 +141,10 @@ impl ApiError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Refused(refusal) => matches!(refusal.status, 409 | 429 | 500 | 502 | 503 | 504),
-            Self::NoAnswer(error) => !matches!(error, FetchError::TooLong { .. }),
+            // Who answers too much, or something else than HTTP, will do so again.
+            Self::NoAnswer(error) => {
+                !matches!(error, FetchError::TooLong { .. } | FetchError::NotHttp { .. } | FetchError::Tls { .. })
+            }
             Self::Strange { .. } | Self::Scarce(_) => false,
         }
     }
@@ -144,7 +154,9 @@ impl ApiError {
     pub fn may_have_been_obeyed(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.status >= 500,
-            Self::NoAnswer(FetchError::Dns { .. }) | Self::Scarce(_) => false,
+            Self::Scarce(_) => false,
+            // These never got as far as a request.
+            Self::NoAnswer(FetchError::Dns { .. } | FetchError::Refused { .. } | FetchError::Tls { .. }) => false,
             Self::NoAnswer(_) | Self::Strange { .. } => true,
         }
     }
@@ -448,7 +460,7 @@ mod tests {
         read(&api, &answer(200, &[("ratelimit-remaining", "17")], "{}")).unwrap();
         let now = api.now();
         assert!(api.budget().tokens(now) < 18.0);
-        assert!(matches!(api.budget().take(Purpose::Read, now), Err(Scarce { told: false, .. })));
+        assert!(matches!(api.budget().take(Purpose::Optional, now), Err(Scarce { told: false, .. })));
     }
 
     #[test]

@@ -44,6 +44,9 @@ const FRESH: Duration = Duration::from_secs(2);
 /// How long an app's web address is believed. It changes when the app is renamed.
 const INFO_LASTS: Duration = Duration::from_secs(3600);
 
+/// A formation older than this is no memory any more: to read it again is worth one of the last calls.
+const FORGOTTEN: Duration = Duration::from_secs(900);
+
 /// Parts of a list that are read. A part holds 200 process types; no app has a thousand.
 const MOST_PARTS: usize = 5;
 
@@ -188,17 +191,19 @@ impl App {
     /// Why it is not known.
     pub async fn formation(&self, limit: Duration) -> Result<Arc<Formation>, ApiError> {
         let oldest = self.api.oldest_allowed();
-        match self.known().filter(|known| !oldest.is_zero() && self.age(known) <= oldest) {
-            Some(known) => Ok(known),
-            None => self.read(limit).await,
+        let known = self.known();
+        if let Some(known) = known.as_ref().filter(|known| !oldest.is_zero() && self.age(known) <= oldest) {
+            return Ok(known.clone());
         }
+        let is_remembered = known.is_some_and(|known| self.age(&known) <= FORGOTTEN);
+        self.read(if is_remembered { Purpose::Optional } else { Purpose::Needed }, limit).await
     }
 
     /// The formation, read now. Those who ask while a read is under way share its answer, good or bad.
     ///
     /// # Errors
     /// Why it is not known.
-    pub async fn read(&self, limit: Duration) -> Result<Arc<Formation>, ApiError> {
+    pub async fn read(&self, purpose: Purpose, limit: Duration) -> Result<Arc<Formation>, ApiError> {
         let question = self.questions.fetch_add(1, Ordering::SeqCst);
         let changes = self.changes.load(Ordering::SeqCst);
         let mut last = self.last_read.lock().await;
@@ -209,7 +214,7 @@ impl App {
             return read.result.clone();
         }
         let changes = self.changes.load(Ordering::SeqCst);
-        let result = self.get_formation(limit).await;
+        let result = self.get_formation(purpose, limit).await;
         if let Ok(formation) = &result
             && self.changes.load(Ordering::SeqCst) == changes
         {
@@ -245,7 +250,7 @@ impl App {
         let fresh = self.known().filter(|known| self.age(known) <= FRESH);
         let believed = fresh.and_then(|known| known.processes.get(process).and_then(|process| process.quantity));
         if believed != Some(from) {
-            let formation = self.read(limit).await.map_err(|error| explain(&error, &subject))?;
+            let formation = self.read(Purpose::Needed, limit).await.map_err(|error| explain(&error, &subject))?;
             let now = quantity_of(&formation, &subject)?;
             if now == to {
                 return Ok(Scaled::AlreadyThere);
@@ -314,8 +319,8 @@ impl App {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = formation;
     }
 
-    async fn get_formation(&self, limit: Duration) -> Result<Arc<Formation>, ApiError> {
-        let mut call = Call::get(format!("/apps/{}/formation", self.name));
+    async fn get_formation(&self, purpose: Purpose, limit: Duration) -> Result<Arc<Formation>, ApiError> {
+        let mut call = Call::get(format!("/apps/{}/formation", self.name)).purpose(purpose);
         let mut processes = BTreeMap::new();
         // The moment before asking: what is read is at least as young as this.
         let at = self.api.now();
@@ -422,7 +427,7 @@ impl App {
                 tokio::time::sleep(pause).await;
                 if look_first {
                     // When not even looking works, repeating would be blind.
-                    let Ok(formation) = self.read(limit).await else { return Err(error) };
+                    let Ok(formation) = self.read(Purpose::Needed, limit).await else { return Err(error) };
                     if is_there(&formation.processes, wanted) {
                         return Ok(formation.processes.clone());
                     }
@@ -454,9 +459,10 @@ impl App {
                 Call::patch(format!("/apps/{}/formation", self.name), json!({"updates": updates}))
             }
         };
-        debug_assert_eq!((&call.method, call.purpose), (&Method::PATCH, Purpose::Change));
+        debug_assert_eq!((&call.method, call.purpose), (&Method::PATCH, Purpose::Needed));
         // Until the answer is here nobody knows the formation; also not when this future is dropped in the middle.
         let before = self.known();
+        self.changes.fetch_add(1, Ordering::SeqCst);
         self.know(None);
         let result = self.api.call(&call, limit).await.and_then(|reply| read_processes(&reply));
         self.changes.fetch_add(1, Ordering::SeqCst);

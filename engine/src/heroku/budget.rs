@@ -4,7 +4,7 @@
 //! account drink from it (Platform API reference, "Rate limits"). Every answer tells what is left in
 //! `RateLimit-Remaining`. So that a fleet neither starves its owner's deployments nor, worse, its own orders, reads give way
 //! first: below [`PLENTY`] a formation may be served from memory, the longer the scarcer tokens are, and below [`RESERVE`]
-//! only changes are sent. After a 429 nobody sends anything until Heroku's `Retry-After`, or our own wait, is over.
+//! only changes are sent, and reads without which nothing could be decided. After a 429 nobody sends anything until Heroku's `Retry-After`, or our own wait, is over.
 //!
 //! Pure: the time is handed in.
 
@@ -20,7 +20,7 @@ pub const REFILL_PER_SECOND: f64 = CAPACITY / 3600.0;
 /// never comes below it on its own.
 const PLENTY: f64 = 0.5;
 
-/// Calls kept for changes: enough for the orders of a hundred processes at once.
+/// Calls kept for what is needed: enough for the orders of a hundred processes at once.
 const RESERVE: f64 = 100.0;
 
 /// Oldest formation served when the pool is nearly empty. Reading 300 apps every 5 minutes costs 3600 calls an hour,
@@ -30,20 +30,19 @@ const OLDEST: Duration = Duration::from_secs(300);
 /// Wait after the first 429 without `Retry-After`: by then two tokens have flowed back.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 
-/// Wait after the second in a row, doubled from there: somebody else drinks all that flows back. Heroku's Go client starts
-/// at 30 s as well.
-const SECOND_WAIT: Duration = Duration::from_secs(30);
+/// Wait after the second in a row, doubled from there: somebody else drinks all that flows back, a dozen tokens meanwhile.
+const SECOND_WAIT: Duration = Duration::from_secs(10);
 
 /// Longest wait of our own; by then a quarter of the pool is back.
 const LONGEST_WAIT: Duration = Duration::from_secs(900);
 
-/// What a call is for.
+/// How dear a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To know something: gives way when tokens are scarce.
-    Read,
-    /// To change something: may spend the last token.
-    Change,
+    /// It gives way when tokens are scarce.
+    Optional,
+    /// It may spend the last token: a change, or a read without which nothing can be decided.
+    Needed,
 }
 
 /// Why a call must not be sent now.
@@ -96,8 +95,8 @@ impl Budget {
         }
         let tokens = self.tokens(now);
         let needed = match purpose {
-            Purpose::Read => RESERVE + 1.0,
-            Purpose::Change => 1.0,
+            Purpose::Optional => RESERVE + 1.0,
+            Purpose::Needed => 1.0,
         };
         if tokens < needed {
             let wait = Duration::from_secs_f64((needed - tokens) / REFILL_PER_SECOND);
@@ -122,7 +121,8 @@ impl Budget {
 
     /// A 429. Returns how long nobody sends anything.
     pub fn refused(&mut self, retry_after: Option<Duration>, now: Duration) -> Duration {
-        self.count(0.0, now);
+        // Whoever refuses need not be out of tokens for long: the next answer tells. Until then only needed calls go out.
+        self.count(self.tokens(now).min(RESERVE), now);
         // Calls that were under way together are refused together; that is one refusal.
         if now >= self.silent_until {
             self.refusals_in_a_row = self.refusals_in_a_row.saturating_add(1);
@@ -170,23 +170,27 @@ mod tests {
     }
 
     #[test]
-    fn reads_leave_the_reserve_to_changes() {
+    fn optional_calls_leave_the_reserve_to_needed_ones() {
         let mut budget = Budget::new(START);
         budget.learn(RESERVE, START);
-        let scarce = budget.take(Purpose::Read, START).unwrap_err();
+        let scarce = budget.take(Purpose::Optional, START).unwrap_err();
         assert!(!scarce.told);
-        assert_eq!(budget.take(Purpose::Change, START), Ok(()));
+        assert_eq!(budget.take(Purpose::Needed, START), Ok(()));
         let again = START + scarce.wait + Duration::from_secs(1);
-        assert_eq!(budget.take(Purpose::Read, again), Ok(()), "one second later than told, for the change spent one");
+        assert_eq!(
+            budget.take(Purpose::Optional, again),
+            Ok(()),
+            "one second later than told, for the needed one spent a token"
+        );
     }
 
     #[test]
-    fn an_empty_pool_stops_changes_too_until_a_token_is_back() {
+    fn an_empty_pool_stops_needed_calls_too_until_a_token_is_back() {
         let mut budget = Budget::new(START);
         budget.learn(0.0, START);
-        let scarce = budget.take(Purpose::Change, START).unwrap_err();
+        let scarce = budget.take(Purpose::Needed, START).unwrap_err();
         assert_eq!(scarce.wait, Duration::from_millis(800));
-        assert_eq!(budget.take(Purpose::Change, later(1)), Ok(()));
+        assert_eq!(budget.take(Purpose::Needed, later(1)), Ok(()));
     }
 
     #[test]
@@ -223,7 +227,7 @@ mod tests {
     fn after_a_429_nobody_sends_anything_before_the_time_heroku_asked_for() {
         let mut budget = Budget::new(START);
         budget.refused(Some(Duration::from_secs(60)), START);
-        assert_eq!(budget.take(Purpose::Change, later(50)), Err(Scarce { wait: Duration::from_secs(10), told: true }));
-        assert_eq!(budget.take(Purpose::Change, later(61)), Ok(()));
+        assert_eq!(budget.take(Purpose::Needed, later(50)), Err(Scarce { wait: Duration::from_secs(10), told: true }));
+        assert_eq!(budget.take(Purpose::Needed, later(61)), Ok(()));
     }
 }

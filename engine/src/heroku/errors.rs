@@ -40,8 +40,10 @@ pub fn explain(error: &ApiError, subject: &Subject<'_>) -> ScaleError {
         ApiError::Refused(refusal) => explain_refusal(refusal, subject),
         ApiError::NoAnswer(cause) => {
             let advice = match cause.key() {
-                "dns" | "connection" => "; is the network up, and is API_URL right?",
-                _ => "; the bot tries again at its next measurement",
+                "dns" | "refused" | "connection" => "; is the network up, and is API_URL right?",
+                "tls" => "; is API_URL right, and are this machine's root certificates and clock?",
+                "not_http" | "too_long" => "; is API_URL the address of Heroku's Platform API?",
+                _ => "; the bot tries again by itself",
             };
             ScaleError::new(cause.key(), subject.sentence(&format!("{cause}{advice}")))
         }
@@ -159,6 +161,11 @@ fn invalid_params(message: &str) -> (&'static str, &'static str) {
             )
         };
     }
+    if message.contains("eco") && message.contains("dynos per app") {
+        let way_out =
+            "Eco dynos allow one per process type and two running per app: change to Standard or Performance dynos.";
+        return ("quantity_limit", way_out);
+    }
     if message.contains("in the same app") {
         let way_out = "Eco, Basic and the professional sizes cannot be mixed in one app: give all its process types sizes of \
                        one tier with `heroku ps:type`.";
@@ -245,6 +252,14 @@ mod tests {
                 "by itself",
             ),
             (409, "conflict", "until release phase and preboot complete", "", "preboot", "by itself"),
+            (
+                422,
+                "invalid_params",
+                "Cannot run more than 2 Eco size dynos per app.",
+                "",
+                "quantity_limit",
+                "two running",
+            ),
             (422, "verification_needed", "", "", "verification_needed", "billing"),
             (422, "invalid_params", "something new", "", "invalid_params", "100 dynos"),
             (429, "rate_limit", "Your account reached the API rate limit", "", "rate_limited", "4500"),

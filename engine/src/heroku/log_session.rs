@@ -15,7 +15,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -53,11 +56,18 @@ const OPENING_LIMIT: Duration = Duration::from_secs(15);
 /// How long a measurement waits for a stream that is just being opened.
 pub const READY_LIMIT: Duration = Duration::from_secs(10);
 
-/// Pause before another session, doubled each time none brought anything. Heroku's own tools begin at 500 ms as well.
+/// Pause before another session, doubled each time one ended before [`LASTED`]. Heroku's own tools begin at 500 ms as well.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Longest pause: at two calls a minute the rate limit does not feel it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A session that lived this long was a good one. Whether it brought lines says nothing: the history alone brings some, and
+/// a session each half second would spend more calls than flow back.
+const LASTED: Duration = Duration::from_secs(20);
+
+/// While pauses are no longer than this, a measurement waits for the next attempt.
+const LONGEST_HOPE: Duration = Duration::from_secs(2);
 
 /// Requests waited for at once. Each bot waits for one, so this is bots per app; beyond it a measurement is refused.
 const MOST_WAITING: usize = 10_000;
@@ -73,6 +83,8 @@ struct Inner {
     waiting: Mutex<HashMap<String, oneshot::Sender<RouterLine>>>,
     state: watch::Sender<State>,
     suspected: Notify,
+    /// Pieces that came, of all streams together: a stream that brings anything is alive.
+    pieces: AtomicU64,
 }
 
 /// Whether lines can be expected.
@@ -80,7 +92,9 @@ struct Inner {
 enum State {
     Opening,
     Open,
-    /// The last attempt failed; another follows.
+    /// The last attempt failed, so soon after it opened or so early that the next may well succeed.
+    Failing(String),
+    /// Attempts fail in a row, or for a reason that does not pass by itself: waiting is no use.
     Failed(String),
 }
 
@@ -90,6 +104,8 @@ enum End {
     Normal,
     /// It could not be read, for this reason.
     Broken(String),
+    /// It will not be read either the next time, for this reason.
+    Hopeless(String),
 }
 
 /// Waiting for one request's line; stops when dropped.
@@ -97,6 +113,7 @@ pub struct Expected {
     inner: Arc<Inner>,
     id: String,
     line: oneshot::Receiver<RouterLine>,
+    pieces: u64,
 }
 
 impl RouterLog {
@@ -104,7 +121,8 @@ impl RouterLog {
     #[must_use]
     pub fn new(app: Arc<App>) -> Self {
         let (state, _) = watch::channel(State::Opening);
-        let inner = Inner { app, waiting: Mutex::default(), state, suspected: Notify::new() };
+        let inner =
+            Inner { app, waiting: Mutex::default(), state, suspected: Notify::new(), pieces: AtomicU64::new(0) };
         Self { inner: Arc::new(inner), reader: Mutex::default() }
     }
 
@@ -122,14 +140,14 @@ impl RouterLog {
             }
         }
         let mut state = self.inner.state.subscribe();
-        let open = state.wait_for(|state| *state == State::Open);
-        if matches!(tokio::time::timeout(READY_LIMIT, open).await, Ok(Ok(_))) {
-            return Ok(());
-        }
+        let known = state.wait_for(|state| matches!(state, State::Open | State::Failed(_)));
+        // Out of time or not, the state says the rest.
+        let _ = tokio::time::timeout(READY_LIMIT, known).await;
         let seen = state.borrow().clone();
         match seen {
-            State::Failed(why) => Err(why),
-            _ => Err(format!("the log stream did not open within {} s", READY_LIMIT.as_secs())),
+            State::Open => Ok(()),
+            State::Failing(why) | State::Failed(why) => Err(why),
+            State::Opening => Err(format!("the log stream did not open within {} s", READY_LIMIT.as_secs())),
         }
     }
 
@@ -144,12 +162,8 @@ impl RouterLog {
             return Err(format!("{MOST_WAITING} requests wait for their line already"));
         }
         waiting.insert(id.to_owned(), sender);
-        Ok(Expected { inner: self.inner.clone(), id: id.to_owned(), line })
-    }
-
-    /// A line did not come: the stream may be dead without an end. It is opened anew.
-    pub fn suspect(&self) {
-        self.inner.suspected.notify_one();
+        let pieces = self.inner.pieces.load(Ordering::Relaxed);
+        Ok(Expected { inner: self.inner.clone(), id: id.to_owned(), line, pieces })
     }
 }
 
@@ -162,9 +176,14 @@ impl Drop for RouterLog {
 }
 
 impl Expected {
-    /// The line, if it comes within `limit`.
+    /// The line, if it comes within `limit`. If not even anything else came since the request, the stream may be dead
+    /// without an end, and is opened anew.
     pub async fn within(mut self, limit: Duration) -> Option<RouterLine> {
-        tokio::time::timeout(limit, &mut self.line).await.ok()?.ok()
+        let line = tokio::time::timeout(limit, &mut self.line).await.ok().and_then(Result::ok);
+        if line.is_none() && self.inner.pieces.load(Ordering::Relaxed) == self.pieces {
+            self.inner.suspected.notify_waiters();
+        }
+        line
     }
 }
 
@@ -183,28 +202,30 @@ impl Inner {
     async fn read_forever(self: Arc<Self>) {
         let mut pause = FIRST_PAUSE;
         loop {
-            let mut has_brought_lines = false;
-            let end = match self.open().await {
+            let opened = self.open().await;
+            let since = self.app.api().now();
+            let end = match opened {
                 Ok(response) => {
                     self.state.send_replace(State::Open);
-                    self.read(response, &mut has_brought_lines).await
+                    self.read(response).await
                 }
-                Err(why) => End::Broken(why),
+                Err(end) => end,
             };
-            match end {
-                End::Normal => self.state.send_replace(State::Opening),
-                End::Broken(why) => self.state.send_replace(State::Failed(why)),
-            };
-            if has_brought_lines {
+            if self.app.api().now().saturating_sub(since) >= LASTED {
                 pause = FIRST_PAUSE;
             }
+            self.state.send_replace(match end {
+                End::Normal => State::Opening,
+                End::Broken(why) if pause <= LONGEST_HOPE => State::Failing(why),
+                End::Broken(why) | End::Hopeless(why) => State::Failed(why),
+            });
             tokio::time::sleep(jittered(pause)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
     /// Makes a session and begins its stream.
-    async fn open(&self) -> Result<Response, String> {
+    async fn open(&self) -> Result<Response, End> {
         // The generation decides what to ask for. When it cannot be learnt, Cedar's question is understood by both.
         let generation = self.app.info(OPENING_LIMIT).await.map_or(Generation::Cedar, |info| info.generation);
         let body = match generation {
@@ -219,31 +240,34 @@ impl Inner {
         let reply = self.app.api().call(&call, OPENING_LIMIT).await;
         let reply = reply.map_err(|error| {
             let subject = Subject { app: self.app.name(), process: None, tried: "open a log session" };
-            explain(&error, &subject).message
+            let why = explain(&error, &subject).message;
+            if error.may_pass() { End::Broken(why) } else { End::Hopeless(why) }
         })?;
         let address = reply.body.get("logplex_url").and_then(serde_json::Value::as_str);
         let address = address.and_then(|text| Url::parse(text).ok()).ok_or_else(|| {
-            format!("Heroku's answer to a new log session holds no address (Request-Id {})", reply.request_id)
+            let id = &reply.request_id;
+            End::Hopeless(format!("Heroku's answer to a new log session holds no address (Request-Id {id})"))
         })?;
         if address.scheme() != "https" && !(address.scheme() == "http" && is_this_machine(&address)) {
-            return Err("Heroku's log session has an unencrypted address; it is not used".to_owned());
+            let why = "Heroku's log session has an unencrypted address; it is not used";
+            return Err(End::Hopeless(why.to_owned()));
         }
         let request = self.app.api().client().get(address).header(ACCEPT, "text/event-stream, text/plain;q=0.5").send();
-        let response = match tokio::time::timeout(OPENING_LIMIT, request).await {
-            Ok(Ok(response)) => response,
-            // The library's words hold the address, so only their kind is told.
-            Ok(Err(error)) if error.is_connect() => return Err("no connection to the log session".to_owned()),
-            Ok(Err(_)) => return Err("the log session broke while it was opened".to_owned()),
-            Err(_) => return Err(format!("the log session did not begin within {} s", OPENING_LIMIT.as_secs())),
-        };
-        match response.status() {
-            StatusCode::OK => Ok(response),
-            status => Err(format!("the log session was answered with {status}; a new one is tried")),
+        let broken = |why: &str| Err(End::Broken(why.to_owned()));
+        // The library's own words would hold the address, so only the kind is told.
+        match tokio::time::timeout(OPENING_LIMIT, request).await {
+            Ok(Ok(response)) if response.status() == StatusCode::OK => Ok(response),
+            Ok(Ok(response)) => {
+                broken(&format!("the log session was answered with {}; a new one is tried", response.status()))
+            }
+            Ok(Err(error)) if error.is_connect() => broken("no connection to the log session"),
+            Ok(Err(_)) => broken("the log session broke while it was opened"),
+            Err(_) => broken(&format!("the log session did not begin within {} s", OPENING_LIMIT.as_secs())),
         }
     }
 
     /// Reads until the stream ends, is old, or is suspected dead.
-    async fn read(&self, mut response: Response, has_brought_lines: &mut bool) -> End {
+    async fn read(&self, mut response: Response) -> End {
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let mut lines = Lines::new(Wrapping::of(content_type.unwrap_or_default()));
         let old = tokio::time::sleep(OLDEST_SESSION);
@@ -259,7 +283,7 @@ impl Inner {
                 Ok(None) => return End::Normal,
                 Err(_) => return End::Broken("the log stream broke; a new one is opened".to_owned()),
             };
-            *has_brought_lines = true;
+            self.pieces.fetch_add(1, Ordering::Relaxed);
             let mut forbidden = None;
             lines.push(&piece, |line| {
                 let line = LogLine::parse(line);
@@ -270,9 +294,7 @@ impl Inner {
                 }
             });
             if let Some(words) = forbidden {
-                // Not a line that brings anything: the pause must grow.
-                *has_brought_lines = false;
-                return End::Broken(format!("Heroku does not stream the log of so busy an app: {words}"));
+                return End::Hopeless(format!("Heroku does not stream the log of so busy an app: {words}"));
             }
         }
     }

@@ -201,7 +201,6 @@ impl Measure for HerokuServiceTime {
             }
             let limit = self.settings.log_line_timeout_seconds.duration();
             let Some(line) = expected.within(limit).await else {
-                self.log.suspect();
                 return Err(self.no_line(&url, &answer, limit));
             };
             return self.judge(&line, &url);

@@ -20,10 +20,7 @@ use url::Url;
 use crate::shared::Shared;
 
 /// Every scaling backend, in the order of the docs.
-pub const BACKENDS: &[Entry<dyn Scale, Context>] = &[
-    entry::<heroku::Heroku>(),
-    entry::<local::Local>(),
-];
+pub const BACKENDS: &[Entry<dyn Scale, Context>] = &[entry::<heroku::Heroku>(), entry::<local::Local>()];
 
 /// A scaling backend: the platform, as far as one process is concerned.
 #[async_trait]
