@@ -69,12 +69,16 @@ fn run_tests(arguments: &[String]) -> ExitCode {
         chosen.for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
-    let mut failed = 0;
+    let (mut all, mut failed) = (0, 0);
     for (name, test) in chosen {
         let passed = std::panic::catch_unwind(test).is_ok();
+        all += 1;
         failed += u32::from(!passed);
         println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
     }
+    // As the usual harness says it, so that `cargo xtask test` can add it up.
+    let word = if failed == 0 { "ok" } else { "FAILED" };
+    println!("\ntest result: {word}. {} passed; {failed} failed", all - failed);
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
