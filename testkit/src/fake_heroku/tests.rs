@@ -717,7 +717,7 @@ async fn half_an_answer(pause: Duration) -> String {
 async fn the_router_gives_up_on_idle_answers_late_connections_and_deep_backlogs() {
     let impatient = Timings { idle_timeout: Duration::from_millis(50), ..Timings::default() };
     let upstream = half_an_answer(Duration::from_secs(60)).await;
-    let fake = FakeHeroku::start(setup().timings(impatient).upstream(upstream.clone())).await;
+    let fake = FakeHeroku::start(setup().timings(impatient).upstream(upstream)).await;
     let response = send(&fake.web_url(), "GET", "/", &[], "").await.unwrap();
     assert!(read(response).await.is_err());
     until("a line for the idle answer", || !router_lines(&fake).is_empty()).await;
@@ -728,8 +728,17 @@ async fn the_router_gives_up_on_idle_answers_late_connections_and_deep_backlogs(
     assert_eq!(visit(&fake, "/", &[]).await.status, 503);
     assert_eq!(fields(&router_lines(&fake)[1])["code"], "H11");
 
-    let at_once = Timings { connect_timeout: Duration::ZERO, ..Timings::default() };
-    let fake = FakeHeroku::start(setup().timings(at_once).upstream(upstream)).await;
+    // An app that accepts nobody: once its queue is full, connecting to it takes for ever.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let deaf = socket.listen(1).unwrap();
+    let address = deaf.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(Ok(stream)) = timeout(Duration::from_millis(100), TcpStream::connect(address)).await {
+        queue.push(stream);
+    }
+    let impatient = Timings { connect_timeout: Duration::from_millis(50), ..Timings::default() };
+    let fake = FakeHeroku::start(setup().timings(impatient).upstream(format!("http://{address}"))).await;
     assert_eq!(visit(&fake, "/", &[]).await.status, 503);
     assert_eq!(fields(&router_lines(&fake)[0])["code"], "H19");
 }
