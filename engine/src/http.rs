@@ -5,13 +5,14 @@
 
 use std::{
     collections::HashMap,
-    error::Error as _,
+    error::Error,
+    io,
     sync::{Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
-use reqwest::{Client, RequestBuilder, StatusCode, Url, header::HeaderMap, redirect};
+use reqwest::{Client, Request, RequestBuilder, Response, StatusCode, Url, header::HeaderMap, redirect};
 
 /// How we introduce ourselves.
 pub const USER_AGENT: &str = concat!("autoscalebot/", env!("CARGO_PKG_VERSION"));
@@ -95,12 +96,42 @@ pub enum FetchError {
         /// What the resolver said.
         cause: String,
     },
-    /// Nobody answers there, or the connection broke.
+    /// Nobody listens there.
+    #[error("{url} refuses connections: nobody listens there")]
+    Refused {
+        /// Whom we asked.
+        url: String,
+    },
+    /// No connection for another reason: no route, no more ports.
     #[error("no connection to {url}: {cause}")]
     Connection {
         /// Whom we asked.
         url: String,
         /// What the system said.
+        cause: String,
+    },
+    /// The certificate or the handshake is not to be trusted, or the other side speaks no TLS.
+    #[error("no safe connection to {url}: {cause}")]
+    Tls {
+        /// Whom we asked.
+        url: String,
+        /// What the TLS library said.
+        cause: String,
+    },
+    /// The connection broke before the answer was complete.
+    #[error("the connection to {url} broke before the answer was complete: {cause}")]
+    Broken {
+        /// Whom we asked.
+        url: String,
+        /// What the system or the library said.
+        cause: String,
+    },
+    /// What came is not HTTP.
+    #[error("what {url} answers is not HTTP: {cause}")]
+    NotHttp {
+        /// Whom we asked.
+        url: String,
+        /// What the library said.
         cause: String,
     },
     /// The body is longer than we read.
@@ -110,6 +141,12 @@ pub enum FetchError {
         url: String,
         /// The limit.
         limit: usize,
+    },
+    /// It sends us on and on.
+    #[error("{url} redirects more than {MAX_REDIRECTS} times")]
+    Redirects {
+        /// Whom we asked.
+        url: String,
     },
     /// Anything else.
     #[error("the request to {url} failed: {cause}")]
@@ -122,14 +159,36 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// The same error, told of `whom` instead of the URL, which may have a token in its path.
+    #[must_use]
+    pub fn of(mut self, whom: &str) -> Self {
+        let (Self::Timeout { url, .. }
+        | Self::Dns { url, .. }
+        | Self::Refused { url }
+        | Self::Connection { url, .. }
+        | Self::Tls { url, .. }
+        | Self::Broken { url, .. }
+        | Self::NotHttp { url, .. }
+        | Self::TooLong { url, .. }
+        | Self::Redirects { url }
+        | Self::Other { url, .. }) = &mut self;
+        whom.clone_into(url);
+        self
+    }
+
     /// Stable word for the kind.
     #[must_use]
     pub fn key(&self) -> &'static str {
         match self {
             Self::Timeout { .. } => "timeout",
             Self::Dns { .. } => "dns",
+            Self::Refused { .. } => "refused",
             Self::Connection { .. } => "connection",
+            Self::Tls { .. } => "tls",
+            Self::Broken { .. } => "connection_broken",
+            Self::NotHttp { .. } => "not_http",
             Self::TooLong { .. } => "too_long",
+            Self::Redirects { .. } => "redirects",
             Self::Other { .. } => "request_failed",
         }
     }
@@ -141,24 +200,67 @@ impl FetchError {
 /// When there is no complete answer. A 4xx or 5xx is an answer.
 pub async fn fetch(request: RequestBuilder, timeout: Duration, longest_body: usize) -> Result<Answer, FetchError> {
     let (client, request) = request.build_split();
-    let request = request.map_err(|error| other("?", &error))?;
-    let url = shown(request.url());
+    let request = request.map_err(|error| FetchError::Other { url: "?".to_owned(), cause: root_cause(&error) })?;
+    let url = request.url().clone();
     let exchange = async {
-        let mut response = client.execute(request).await.map_err(|error| sort(&url, &error))?;
+        let response = send(&client, request, &url).await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| sort(&url, &error))? {
-            if body.len() + chunk.len() > longest_body {
-                return Err(FetchError::TooLong { url: url.clone(), limit: longest_body });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answer { status, headers, body: Bytes::from(body) })
+        let body = read(response, &url, longest_body).await?;
+        Ok(Answer { status, headers, body })
     };
     match tokio::time::timeout(timeout, exchange).await {
         Ok(result) => result,
-        Err(_) => Err(FetchError::Timeout { url: url.clone(), after: timeout }),
+        Err(_) => Err(FetchError::Timeout { url: shown(&url), after: timeout }),
     }
+}
+
+/// Sends a request and waits for the head of the answer; its body is still to come. `url` is that of the request, for
+/// errors. There is no time-out here: the caller puts one around the whole exchange.
+///
+/// # Errors
+/// When no head comes. A 4xx or 5xx is an answer.
+pub async fn send(client: &Client, request: Request, url: &Url) -> Result<Response, FetchError> {
+    client.execute(request).await.map_err(|error| sort(url, &error))
+}
+
+/// Reads a body of at most `longest` bytes.
+///
+/// # Errors
+/// When it is longer or does not come to its end.
+pub async fn read(mut response: Response, url: &Url, longest: usize) -> Result<Bytes, FetchError> {
+    refuse_announced(&response, url, longest)?;
+    // Most answers come in one piece, which then need not be copied.
+    let Some(first) = chunk(&mut response, url).await? else { return Ok(Bytes::new()) };
+    if first.len() > longest {
+        return Err(too_long(url, longest));
+    }
+    let Some(second) = chunk(&mut response, url).await? else { return Ok(first) };
+    let mut body = Vec::from(first);
+    let mut next = Some(second);
+    while let Some(piece) = next {
+        if body.len() + piece.len() > longest {
+            return Err(too_long(url, longest));
+        }
+        body.extend_from_slice(&piece);
+        next = chunk(&mut response, url).await?;
+    }
+    Ok(Bytes::from(body))
+}
+
+/// Reads a body of at most `longest` bytes and forgets it piece by piece; returns its length.
+///
+/// # Errors
+/// When it is longer or does not come to its end.
+pub async fn read_and_forget(mut response: Response, url: &Url, longest: usize) -> Result<usize, FetchError> {
+    refuse_announced(&response, url, longest)?;
+    let mut length = 0;
+    while let Some(piece) = chunk(&mut response, url).await? {
+        length += piece.len();
+        if length > longest {
+            return Err(too_long(url, longest));
+        }
+    }
+    Ok(length)
 }
 
 /// A URL for people: without user, password, query and fragment, any of which may hold a secret.
@@ -173,45 +275,67 @@ pub fn shown(url: &Url) -> String {
     url.to_string()
 }
 
-fn sort(url: &str, error: &reqwest::Error) -> FetchError {
-    let (url, cause) = (url.to_owned(), root_cause(error));
+async fn chunk(response: &mut Response, url: &Url) -> Result<Option<Bytes>, FetchError> {
+    response.chunk().await.map_err(|error| sort(url, &error))
+}
+
+/// A body that announces that it is too long need not be read to find out.
+fn refuse_announced(response: &Response, url: &Url, longest: usize) -> Result<(), FetchError> {
+    let announced = response.content_length().unwrap_or(0);
+    if announced > longest as u64 { Err(too_long(url, longest)) } else { Ok(()) }
+}
+
+fn too_long(url: &Url, limit: usize) -> FetchError {
+    FetchError::TooLong { url: shown(url), limit }
+}
+
+/// Finds the kind of a failure by what lies beneath the library's error.
+fn sort(url: &Url, error: &reqwest::Error) -> FetchError {
+    let (url, cause) = (shown(url), root_cause(error));
+    if error.is_redirect() {
+        return FetchError::Redirects { url };
+    }
+    let causes = || std::iter::successors(error.source(), |error: &&(dyn Error + 'static)| (*error).source());
+    if causes().any(is_tls) {
+        return FetchError::Tls { url, cause };
+    }
+    // The library's own type for this is private; its words are all it shows.
     if cause.contains("dns error") || cause.contains("failed to lookup address") {
-        FetchError::Dns { url, cause }
-    } else if error.is_connect() || error.is_body() || is_broken_connection(error) {
-        FetchError::Connection { url, cause }
-    } else {
-        FetchError::Other { url, cause }
+        return FetchError::Dns { url, cause };
+    }
+    if let Some(error) = causes().find_map(|error| error.downcast_ref::<hyper::Error>()) {
+        return if error.is_parse() { FetchError::NotHttp { url, cause } } else { FetchError::Broken { url, cause } };
+    }
+    match causes().find_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => FetchError::Refused { url },
+        Some(_) if !error.is_connect() => FetchError::Broken { url, cause },
+        _ if error.is_connect() => FetchError::Connection { url, cause },
+        _ if error.is_body() => FetchError::Broken { url, cause },
+        _ => FetchError::Other { url, cause },
     }
 }
 
-fn other(url: &str, error: &reqwest::Error) -> FetchError {
-    FetchError::Other { url: url.to_owned(), cause: root_cause(error) }
+/// TLS errors travel inside I/O errors, sometimes two deep, which do not name them as their source.
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>() || inner.is_some_and(|inner| is_tls(inner))
 }
 
-fn is_broken_connection(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(error) = source {
-        if error.is::<std::io::Error>() || error.is::<hyper::Error>() {
-            return true;
-        }
-        source = error.source();
-    }
-    false
-}
-
-/// The innermost words: the outer ones repeat the URL, which may hold secrets.
+/// What lies beneath the library's error, in its words. The outermost repeats the URL, which may hold secrets; the next
+/// one only says that a client failed.
 fn root_cause(error: &reqwest::Error) -> String {
-    let mut words = match error.source() {
-        None => return error.to_string().split(" for url").next().unwrap_or_default().to_owned(),
-        Some(source) => vec![source.to_string()],
+    let Some(source) = error.source() else {
+        return error.to_string().split(" for url").next().unwrap_or_default().to_owned();
     };
-    let mut source = error.source().and_then(std::error::Error::source);
-    while let Some(error) = source {
+    let mut words: Vec<String> = Vec::new();
+    let mut next = Some(source);
+    while let Some(error) = next {
+        next = error.source();
+        let says_nothing = error.is::<hyper_util::client::legacy::Error>() && next.is_some();
         let text = error.to_string();
-        if words.last().is_none_or(|last| !last.contains(&text)) {
+        if !says_nothing && words.last().is_none_or(|last| !last.contains(&text)) {
             words.push(text);
         }
-        source = error.source();
     }
     words.join(": ")
 }

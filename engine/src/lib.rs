@@ -4,12 +4,18 @@
 //! `fleet` keeps one bot per process. Each stage is a folder with a trait, a list of backends, and one file a backend.
 //! Only `clock` reads the time; only `telemetry` names log fields; only `bot` and `fleet` hold tasks.
 
+pub mod bot;
+pub mod build;
 pub mod clock;
 pub mod config;
 pub mod environment;
+pub mod fleet;
+pub mod heroku;
 pub mod http;
 pub mod measurement;
 pub mod notification;
 pub mod scaling;
+pub mod schedule;
 pub mod secret;
 pub mod shared;
+pub mod telemetry;

@@ -1,0 +1,182 @@
+//! The command line: what can be asked, and which command answers.
+//!
+//! `autoscalebot --settings X` is short for `autoscalebot run --settings X`, as the original had it. Exit codes: 0 fine,
+//! 1 ran and failed, 2 wrong usage or settings.
+
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode, time::Duration};
+
+use autoscalebot_engine::environment::{self, Environment};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{command, logging};
+
+/// Makes scaling the processes of an app something you can stop worrying about.
+///
+/// Watches how loaded each process of an app is, decides how many of them should run, makes the platform run that many,
+/// and tells people: measure → decide → scale → notify.
+#[derive(Debug, Parser)]
+#[command(name = "autoscalebot", version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+const AFTER_HELP: &str = "\
+First steps:
+  autoscalebot demo                                 watch it work, with nothing to install
+  autoscalebot example > autoscale_settings.toml    begin a settings file
+  autoscalebot check --settings autoscale_settings  see what it means, or everything that is wrong with it
+  autoscalebot eval --settings autoscale_settings   measure and decide once, change nothing
+  autoscalebot --settings autoscale_settings        the job";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Do the job: measure, decide, scale, notify, until stopped
+    Run(RunArguments),
+    /// Read the settings; print every error, or every effective setting and where it came from
+    Check(CheckArguments),
+    /// Measure and decide once, print the decision and its reason; change nothing
+    Eval(EvalArguments),
+    /// Watch the whole job on this machine alone: no account, no settings, nothing to install
+    Demo(DemoArguments),
+    /// Print an annotated settings file to begin with
+    Example(ExampleArguments),
+    /// Print the JSON Schema of the settings, for editors
+    Schema,
+    /// The app that the demo runs, for the demo alone
+    #[command(name = "__demo-app", hide = true)]
+    DemoApp(DemoAppArguments),
+}
+
+#[derive(Debug, Args)]
+struct SettingsArguments {
+    /// The settings: a file (.toml, .yaml, .json, .py), or a module name such as `autoscale_settings`
+    ///
+    /// Without it: the variable AUTOSCALEBOT_SETTINGS, else autoscale_settings.* or autoscalebot.* in this folder.
+    #[arg(long, short, value_name = "FILE")]
+    settings: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct RunArguments {
+    #[command(flatten)]
+    settings: SettingsArguments,
+    /// Decide and tell, but never scale
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+struct CheckArguments {
+    #[command(flatten)]
+    settings: SettingsArguments,
+    /// Also try each backend once: measure, and ask the platform for the count; nothing is scaled or sent
+    #[arg(long)]
+    online: bool,
+}
+
+#[derive(Debug, Args)]
+struct EvalArguments {
+    #[command(flatten)]
+    settings: SettingsArguments,
+    /// How often to measure before deciding, at the settings' interval
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    samples: u16,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Only this process; may be given several times
+    #[arg(long, value_name = "NAME")]
+    process: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct DemoArguments {
+    /// How long the load rises and falls
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(10..=3600))]
+    seconds: u32,
+    /// Plain lines instead of the live view, as when the output is not a terminal
+    #[arg(long)]
+    plain: bool,
+}
+
+#[derive(Debug, Args)]
+struct DemoAppArguments {
+    /// How long one request takes when it is alone
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    work_ms: u64,
+}
+
+#[derive(Debug, Args)]
+struct ExampleArguments {
+    /// The file's format
+    #[arg(value_enum, default_value_t = ExampleFormat::Toml)]
+    format: ExampleFormat,
+}
+
+/// Formats of the example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExampleFormat {
+    /// TOML
+    Toml,
+    /// YAML
+    Yaml,
+    /// JSON (which has no comments)
+    Json,
+    /// The original's Python module
+    Python,
+    /// A part of Django's settings.py
+    Django,
+}
+
+/// What every command is handed.
+pub struct Surroundings {
+    /// The environment variables.
+    pub environment: Environment,
+    /// The current folder.
+    pub folder: PathBuf,
+    /// Whether output may be coloured.
+    pub colour: bool,
+}
+
+/// Runs the command that was asked for.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let environment = Environment::of_this_program();
+    let colour = environment.get(environment::NO_COLOR.name).is_none() && std::io::stderr().is_terminal();
+    let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let surroundings = Surroundings { environment, folder, colour };
+    let command = cli.command.unwrap_or(Command::Run(cli.run));
+    // The demo shows by itself what happens, and a log would be written across its picture; whoever asks gets one.
+    let shows_itself =
+        matches!(command, Command::Demo(_)) && surroundings.environment.get(environment::LOG.name).is_none();
+    if !shows_itself && let Err(problem) = logging::start(&surroundings) {
+        eprintln!("error: {problem}");
+        return ExitCode::from(2);
+    }
+    let around = &surroundings;
+    match command {
+        Command::Run(arguments) => command::run::run(arguments.settings.settings.as_deref(), arguments.dry_run, around),
+        Command::Check(arguments) => {
+            command::check::run(arguments.settings.settings.as_deref(), arguments.online, around)
+        }
+        Command::Eval(arguments) => {
+            let settings = arguments.settings.settings.as_deref();
+            let wish = command::eval::Wish {
+                samples: arguments.samples.into(),
+                json: arguments.json,
+                processes: arguments.process,
+            };
+            command::eval::run(settings, &wish, around)
+        }
+        Command::Demo(arguments) => command::demo::run(arguments.seconds, arguments.plain, around),
+        Command::Example(arguments) => command::example::run(arguments.format),
+        Command::Schema => command::schema::run(),
+        Command::DemoApp(arguments) => {
+            command::demo::app::run(Duration::from_millis(arguments.work_ms), &around.environment)
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The commands, one file each. A command gets parsed arguments and returns an exit code.
+
+pub mod check;
+pub mod demo;
+pub mod eval;
+pub mod example;
+pub mod run;
+pub mod schema;
+
+use std::process::ExitCode;
+
+use autoscalebot_engine::config::ConfigErrors;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::cli::Surroundings;
+
+/// Prints every error in the settings; the exit code for it.
+pub fn refuse(errors: &ConfigErrors, around: &Surroundings) -> ExitCode {
+    eprint!("{}", errors.render(around.colour));
+    ExitCode::from(2)
+}
+
+/// The runtime that carries everything that waits.
+///
+/// # Errors
+/// The exit code when the system gives no threads; the reason is printed.
+pub fn runtime(most_workers: usize) -> Result<Runtime, ExitCode> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(cores.min(most_workers)).enable_all().build().map_err(|error| {
+        eprintln!("error: the system gives no threads: {error}");
+        ExitCode::FAILURE
+    })
+}

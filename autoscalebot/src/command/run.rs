@@ -1,0 +1,124 @@
+//! `autoscalebot run`: the job, until stopped.
+//!
+//! SIGTERM and SIGINT end it within five seconds; SIGHUP or a change of the settings file reloads. A changed file that is
+//! not valid is told, and the old settings go on.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use autoscalebot_engine::{
+    build::Manner,
+    clock::SystemClock,
+    config::{ConfigErrors, load},
+    fleet::Fleet,
+    shared::Shared,
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+
+use crate::{cli::Surroundings, command, watch::WatchedFile};
+
+/// From the signal to the exit. Five seconds are promised; the rest is for the system to take the program down.
+const SHUTDOWN: Duration = Duration::from_millis(4500);
+
+/// Threads that carry bots. Bots wait nearly all of their time; more threads only cost memory and wake-ups.
+const MOST_WORKERS: usize = 2;
+
+/// Runs until stopped.
+pub fn run(settings: Option<&str>, dry_run: bool, around: &Surroundings) -> ExitCode {
+    let loaded = match load::load(settings, &around.folder, &around.environment) {
+        Ok(loaded) => loaded,
+        Err(errors) => return command::refuse(&errors, around),
+    };
+    let runtime = match command::runtime(MOST_WORKERS) {
+        Ok(runtime) => runtime,
+        Err(code) => return code,
+    };
+    let code = runtime.block_on(serve(loaded, settings, dry_run, around));
+    // Whatever still blocks a thread (a name that is being looked up) must not hold up the exit.
+    runtime.shutdown_background();
+    code
+}
+
+async fn serve(loaded: load::Loaded, settings: Option<&str>, dry_run: bool, around: &Surroundings) -> ExitCode {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = signals else {
+        eprintln!("error: the system does not let us receive signals");
+        return ExitCode::FAILURE;
+    };
+    let load::Loaded { config, warnings, path, .. } = loaded;
+    let processes: Vec<_> = config.processes.keys().map(ToString::to_string).collect();
+    let shared = Shared::new(Arc::new(SystemClock::new()), around.environment.clone());
+    let mut fleet = match Fleet::start(config, shared, Manner { dry_run, watcher: None }) {
+        Ok(fleet) => fleet,
+        Err(errors) => {
+            for error in &errors {
+                eprintln!("error: {}: {error}", path.display());
+            }
+            return ExitCode::from(2);
+        }
+    };
+    info!(settings = %path.display(), processes = in_short(&processes), dry_run, version = env!("CARGO_PKG_VERSION"), "started");
+    for warning in warnings.iter().chain(&fleet.remarks()) {
+        warn!("{warning}");
+    }
+    let mut file = WatchedFile::new(&path);
+    loop {
+        tokio::select! {
+            name = first(&mut terminate, &mut interrupt) => {
+                info!(signal = name, "stopping");
+                break;
+            }
+            _ = hangup.recv() => reload(&mut fleet, settings, around).await,
+            () = file.changed() => reload(&mut fleet, settings, around).await,
+        }
+    }
+    // A second signal means "now".
+    tokio::select! {
+        () = fleet.shutdown(SHUTDOWN) => info!("stopped"),
+        _ = first(&mut terminate, &mut interrupt) => warn!("stopped at once, without waiting for calls in flight"),
+    }
+    ExitCode::SUCCESS
+}
+
+async fn first(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}
+
+async fn reload(fleet: &mut Fleet, settings: Option<&str>, around: &Surroundings) {
+    let problems = match load::load(settings, &around.folder, &around.environment) {
+        Err(errors) => problems(&errors),
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                warn!("{warning}");
+            }
+            match fleet.reload(loaded.config).await {
+                Ok(changes) if changes.is_empty() => {
+                    info!("settings read again, nothing changed");
+                    return;
+                }
+                Ok(_) => return,
+                Err(errors) => errors.iter().map(ToString::to_string).collect(),
+            }
+        }
+    };
+    for problem in &problems {
+        error!("{problem}");
+    }
+    fleet.reject(&problems);
+}
+
+fn problems(errors: &ConfigErrors) -> Vec<String> {
+    errors.lines()
+}
+
+/// A list of names that stays readable with ten thousand of them.
+fn in_short(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    match names.len() {
+        0..=SHOWN => names.join(", "),
+        more => format!("{}, … ({more} in all)", names[..SHOWN].join(", ")),
+    }
+}

@@ -1,0 +1,37 @@
+//! The log: text for people or JSON for machines, on standard error.
+//!
+//! Standard output belongs to what a command was asked to print (and to the Console backend), so that it can be piped.
+
+use std::io;
+
+use autoscalebot_engine::environment::LOG;
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::cli::Surroundings;
+
+/// What is logged when nobody says otherwise.
+const DEFAULT_FILTER: &str = "info";
+
+/// Starts logging as `AUTOSCALEBOT_LOG` says.
+///
+/// # Errors
+/// A sentence when the variable cannot be understood.
+pub fn start(surroundings: &Surroundings) -> Result<(), String> {
+    let wish = surroundings.environment.get(LOG.name).unwrap_or_default();
+    let (mut json, mut filters) = (false, Vec::new());
+    for word in wish.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        match word {
+            "json" => json = true,
+            "text" => json = false,
+            filter => filters.push(filter),
+        }
+    }
+    let filter = if filters.is_empty() { DEFAULT_FILTER.to_owned() } else { filters.join(",") };
+    let filter = EnvFilter::try_new(&filter).map_err(|error| {
+        format!("{} is {wish:?}: {error}; expected a level such as info, and text or json", LOG.name)
+    })?;
+    let log = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(surroundings.colour).with_target(false);
+    // Only fails when a log was started before, and there is one start.
+    let _ = if json { log.json().flatten_event(true).try_init() } else { log.try_init() };
+    Ok(())
+}

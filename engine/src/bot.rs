@@ -1,0 +1,212 @@
+//! The loop for one process: wait, measure, observe, scale, settle, tell.
+//!
+//! A bot owns every arrow that waits; what to do next is decided by the core alone. It reads top to bottom in
+//! [`Bot::tick`]. A slow measurement delays its own bot and nobody else; ticks missed meanwhile are skipped. A panic in a
+//! backend is caught here, told, and followed by a fresh start after a growing pause, so that it touches no other bot.
+
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use autoscalebot_core::{
+    event::Event,
+    moment::Moment,
+    names::ProcessName,
+    sample::Sample,
+    step::{Order, Outcome, Policy, ScaleFailure, Settled, State, observe, settle},
+    wait::Backoff,
+};
+use futures_util::{FutureExt, future::join_all};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    measurement::{Measure, MeasureError},
+    notification::dispatch::Outlets,
+    scaling::{Scale, ScaleError, Scaled},
+    schedule::Schedule,
+    shared::Shared,
+    telemetry,
+};
+
+/// No measurement takes longer, whatever its backend's own time-out says: a backend that forgot to have one must not
+/// stop its bot for ever. Ten minutes is beyond any sensible time-out and within a night's patience.
+const LAST_RESORT: Duration = Duration::from_secs(600);
+
+/// One process's bot, ready to run.
+pub struct Bot {
+    /// The process it cares for.
+    pub process: ProcessName,
+    /// What it decides by.
+    pub policy: Policy,
+    /// How and when each signal of the policy is measured, in the policy's order.
+    pub measuring: Vec<Measuring>,
+    /// The platform.
+    pub platform: Arc<dyn Scale>,
+    /// Whom to tell.
+    pub outlets: Outlets,
+    /// Sees everything that happens, if anybody looks.
+    pub watcher: Option<Arc<dyn Watch>>,
+    /// What all bots share.
+    pub shared: Arc<Shared>,
+}
+
+/// How and when one signal is measured.
+pub struct Measuring {
+    /// The backend.
+    pub measure: Box<dyn Measure>,
+    /// The moments.
+    pub schedule: Schedule,
+}
+
+/// Sees what bots do, and can do nothing about it: a live view, a dashboard. Must return at once.
+pub trait Watch: Send + Sync {
+    /// A tick is over.
+    fn ticked(&self, process: &ProcessName, at: &Moment, outcome: &Outcome);
+
+    /// Something happened. Also called for the events inside an outcome.
+    fn told(&self, process: &ProcessName, at: &Moment, event: &Event);
+}
+
+/// What one tick led to, for those who asked for a single one.
+pub struct Tick {
+    /// The samples, each with the index of its signal.
+    pub samples: Vec<(usize, Sample)>,
+    /// What the core made of them.
+    pub outcome: Outcome,
+}
+
+impl Bot {
+    /// Runs until `stop`; gives back what it knows, for a successor with other settings.
+    pub async fn run(self, mut state: State, stop: CancellationToken) -> State {
+        let (mut crashes, mut from) = (Backoff::default(), Duration::ZERO);
+        loop {
+            let laps = AssertUnwindSafe(self.laps(from, &mut state, &mut crashes, &stop)).catch_unwind();
+            let Err(panic) = laps.await else { return state };
+            // Half a tick may be in the state. What was measured before a crash is not worth the risk.
+            state = State::new(&self.policy);
+            let now = self.shared.clock.now();
+            let restart_in = crashes.failed(None, &now);
+            self.tell(&now, &[Event::BotPanicked { message: panic_message(&*panic), restart_in }]);
+            tokio::select! {
+                () = self.shared.clock.sleep(restart_in) => {}
+                () = stop.cancelled() => return state,
+            }
+            from = self.shared.clock.now().since_start;
+        }
+    }
+
+    /// Ticks at every moment of the schedules from `from` on.
+    async fn laps(&self, mut from: Duration, state: &mut State, crashes: &mut Backoff, stop: &CancellationToken) {
+        loop {
+            let due =
+                self.measuring.iter().map(|measuring| measuring.schedule.next(from)).min().unwrap_or(Duration::MAX);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = self.shared.clock.sleep_until(due) => {}
+            }
+            let signals = self.measuring.iter().enumerate();
+            let due_now = signals.filter(|(_, measuring)| measuring.schedule.next(from) == due).map(|(index, _)| index);
+            // Measuring may be dropped half-way; an order to the platform is seen through.
+            let samples = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                samples = self.measure(due_now) => samples,
+            };
+            self.tick(state, samples).await;
+            crashes.succeeded();
+            // Strictly after the moment just served; whatever was missed meanwhile is skipped.
+            from = self.shared.clock.now().since_start.max(due + Duration::from_nanos(1));
+        }
+    }
+
+    /// One walk from left to right with samples in hand.
+    async fn tick(&self, state: &mut State, samples: Vec<(usize, Sample)>) {
+        let running = self.platform.count().await.map_err(ScaleFailure::from);
+        let now = self.shared.clock.now();
+        let mut outcome = observe(&self.policy, state, samples, running, &now);
+        telemetry::decided(&self.process, &outcome);
+        if let Some(watcher) = &self.watcher {
+            watcher.ticked(&self.process, &now, &outcome);
+        }
+        self.tell(&now, &std::mem::take(&mut outcome.events));
+        let Some(order) = outcome.order else { return };
+        let settled = self.carry_out(&order).await;
+        let now = self.shared.clock.now();
+        let events = settle(&self.policy, state, &order, &settled, &now);
+        self.tell(&now, &events);
+    }
+
+    /// Measures these signals, all at once.
+    async fn measure(&self, signals: impl Iterator<Item = usize>) -> Vec<(usize, Sample)> {
+        let one = async |index: usize| {
+            let measured = tokio::time::timeout(LAST_RESORT, self.measuring[index].measure.measure()).await;
+            let measured = measured.unwrap_or_else(|_| {
+                let limit = LAST_RESORT.as_secs();
+                Err(MeasureError::unknown("timeout", format!("the measurement was not over after {limit} s")))
+            });
+            let at = self.shared.clock.now();
+            let sample = match measured {
+                Ok(measured) => Sample { at, outcome: Ok(measured.reading), detail: measured.detail },
+                Err(error) => Sample { at, outcome: Err(error.into()), detail: None },
+            };
+            (index, sample)
+        };
+        let mut signals = signals;
+        match (signals.next(), signals.next()) {
+            (None, _) => Vec::new(),
+            (Some(only), None) => vec![one(only).await],
+            (Some(first), Some(second)) => {
+                let all = [first, second].into_iter().chain(signals);
+                join_all(all.map(one)).await
+            }
+        }
+    }
+
+    async fn carry_out(&self, order: &Order) -> Settled {
+        match self.platform.scale_to(order).await {
+            Ok(Scaled::Done) => Settled::Scaled,
+            Ok(Scaled::AlreadyThere) => Settled::AlreadyThere,
+            Ok(Scaled::DryRun) => Settled::DryRun,
+            Err(error) => Settled::Failed(error.into()),
+        }
+    }
+
+    /// Measures every signal `samples` times, decides, and changes nothing.
+    ///
+    /// # Errors
+    /// When the platform does not say how many processes run, the outcome says so; nothing else fails.
+    pub async fn evaluate(&self, samples: usize) -> Tick {
+        let mut state = State::new(&self.policy);
+        let mut newest = Vec::new();
+        for lap in 0..samples.max(1) {
+            if lap > 0 {
+                let interval = self.measuring.iter().map(|measuring| measuring.schedule.interval).min();
+                self.shared.clock.sleep(interval.unwrap_or_default()).await;
+            }
+            newest = self.measure(0..self.measuring.len()).await;
+            let now = self.shared.clock.now();
+            if lap + 1 < samples {
+                let unasked = ScaleError::new("not_asked", "the platform is asked with the last sample");
+                observe(&self.policy, &mut state, newest.clone(), Err(unasked.into()), &now);
+            }
+        }
+        let running = self.platform.count().await.map_err(ScaleFailure::from);
+        let now = self.shared.clock.now();
+        let outcome = observe(&self.policy, &mut state, newest.clone(), running, &now);
+        Tick { samples: newest, outcome }
+    }
+
+    fn tell(&self, now: &Moment, events: &[Event]) {
+        for event in events {
+            telemetry::happened(&self.process, event);
+            if let Some(watcher) = &self.watcher {
+                watcher.told(&self.process, now, event);
+            }
+            self.outlets.tell(&self.process, *now, event);
+        }
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message").to_owned()
+}

@@ -1,0 +1,131 @@
+//! From the settings of one process to a bot that can run.
+//!
+//! Settings are checked before they come here; what can still fail is what only the making of a backend finds out.
+
+use std::{sync::Arc, time::Duration};
+
+use autoscalebot_core::{
+    bounds::Bounds,
+    decision::{self, Terms},
+    names::ProcessName,
+    rapid::RapidLimit,
+    registry::{Problem, find},
+    step::{Policy, Signal},
+};
+
+use crate::{
+    bot::{Bot, Measuring, Watch},
+    config::{ProcessConfig, SignalConfig, resolve_time_zone},
+    measurement::{self, Measure},
+    notification::dispatch::Outlets,
+    scaling::{self, Scale, dry_run},
+    schedule::Schedule,
+    shared::Shared,
+};
+
+/// A process's backends could not be made from its settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{process}.{stage}: {problem}")]
+pub struct BuildError {
+    /// The process.
+    pub process: ProcessName,
+    /// The stage, as in settings: `scaling`.
+    pub stage: &'static str,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// How bots are built, whatever their settings.
+#[derive(Clone, Default)]
+pub struct Manner {
+    /// Decide and tell, but never scale.
+    pub dry_run: bool,
+    /// Sees everything that happens.
+    pub watcher: Option<Arc<dyn Watch>>,
+}
+
+/// The platform of a process.
+///
+/// # Errors
+/// When its backend cannot be made.
+pub fn platform(
+    process: &ProcessName,
+    config: &ProcessConfig,
+    shared: &Arc<Shared>,
+    manner: &Manner,
+) -> Result<Arc<dyn Scale>, BuildError> {
+    let error = |problem| BuildError { process: process.clone(), stage: "scaling", problem };
+    let entry = find(scaling::BACKENDS, config.scaling.backend).map_err(error)?;
+    let context = scaling::Context { process: process.clone(), shared: shared.clone() };
+    let platform: Arc<dyn Scale> = (entry.build)(&config.scaling.settings, &context).map_err(error)?.into();
+    Ok(if manner.dry_run { dry_run::never_scaling(platform) } else { platform })
+}
+
+/// The bot of a process on its platform. Its first tick comes after `share` (0 to 1) of its interval.
+///
+/// # Errors
+/// When a backend cannot be made.
+pub fn bot(
+    process: &ProcessName,
+    config: &ProcessConfig,
+    platform: Arc<dyn Scale>,
+    share: f64,
+    shared: &Arc<Shared>,
+    manner: &Manner,
+) -> Result<Bot, BuildError> {
+    let error = |stage| move |problem| BuildError { process: process.clone(), stage, problem };
+    let context = measurement::Context {
+        process: process.clone(),
+        platform: platform.clone(),
+        scaling: config.scaling.clone(),
+        shared: shared.clone(),
+    };
+    let start = shared.clock.now().since_start;
+    let (mut signals, mut measuring) = (Vec::new(), Vec::new());
+    for signal in &config.signals {
+        let entry = find(measurement::BACKENDS, signal.measurement.backend).map_err(error("measurement"))?;
+        let measure = (entry.build)(&signal.measurement.settings, &context).map_err(error("measurement"))?;
+        signals.push(policy_signal(signal, &*measure).map_err(error("decision"))?);
+        let interval = signal.measurement_common.measurement_interval_in_seconds.duration();
+        measuring.push(Measuring { measure, schedule: Schedule::new(interval, start, share) });
+    }
+    let wait = |signal: &SignalConfig| signal.decision_common.post_scale_wait_time_seconds.duration();
+    let told = &config.notification.common;
+    let policy = Policy {
+        wait_after_scale: config.signals.iter().map(wait).max().unwrap_or_default(),
+        signals,
+        repeat: minutes(told.notify_repeat_minutes.get()),
+        rapid: RapidLimit {
+            scales: told.notify_if_scaling_is_too_rapid_num_scales,
+            period: minutes(told.notify_if_scaling_is_too_rapid_time_period_minutes.get()),
+        },
+    };
+    let outlets = Outlets::build(&config.notification, shared).map_err(error("notification"))?;
+    Ok(Bot {
+        process: process.clone(),
+        policy,
+        measuring,
+        platform,
+        outlets,
+        watcher: manner.watcher.clone(),
+        shared: shared.clone(),
+    })
+}
+
+fn policy_signal(signal: &SignalConfig, measure: &dyn Measure) -> Result<Signal, Problem> {
+    let common = &signal.decision_common;
+    let entry = find(decision::BACKENDS, signal.decision.backend)?;
+    let terms = Terms { increment: common.increment, unit: measure.unit() };
+    let zone = resolve_time_zone(common).map_err(|text| Problem::new("time_zone", text, ""))?;
+    let (min, max) = (common.min_processes.clone(), common.max_processes.clone());
+    Ok(Signal {
+        backend: Arc::from(signal.measurement.backend),
+        decide: (entry.build)(&signal.decision.settings, &terms)?,
+        bounds: Bounds::new(min, max, zone).map_err(|text| Problem::new("min_processes", text, ""))?,
+        history_length: common.history_length,
+    })
+}
+
+fn minutes(minutes: u32) -> Duration {
+    Duration::from_secs(u64::from(minutes) * 60)
+}

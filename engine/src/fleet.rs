@@ -1,0 +1,250 @@
+//! All bots of one program: start them, give them new settings, end them.
+//!
+//! Each bot is a task of its own. A fleet builds every bot before it starts any, so that a mistake in the last one does
+//! not leave the others running. Bots of one app on one platform tick together, so that one read of the platform serves
+//! them all; apart from that the bots are spread over their interval.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+
+use autoscalebot_core::{event::Event, names::ProcessName, step::State};
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    bot::Bot,
+    build::{self, BuildError, Manner},
+    config::{Config, ProcessConfig},
+    notification::dispatch::Outlets,
+    scaling::Scale,
+    shared::Shared,
+    telemetry,
+};
+
+/// How long a bot whose settings changed may take to finish the order it is carrying out.
+const HANDING_OVER: Duration = Duration::from_secs(60);
+
+/// All bots of one program.
+pub struct Fleet {
+    shared: Arc<Shared>,
+    manner: Manner,
+    bots: BTreeMap<ProcessName, Running>,
+}
+
+struct Running {
+    settings: Fingerprint,
+    platform: Arc<dyn Scale>,
+    outlets: Outlets,
+    stop: CancellationToken,
+    task: JoinHandle<State>,
+}
+
+impl Fleet {
+    /// Builds every bot, then starts them all.
+    ///
+    /// # Errors
+    /// Everything that could not be built; nothing runs then.
+    pub fn start(config: Config, shared: Arc<Shared>, manner: Manner) -> Result<Self, Vec<BuildError>> {
+        let bots = build_all(&config.processes.iter().collect(), &shared, &manner)?;
+        let mut fleet = Self { shared, manner, bots: BTreeMap::new() };
+        for ((process, config), bot) in config.processes.into_iter().zip(bots) {
+            let state = State::new(&bot.policy);
+            fleet.bots.insert(process, Running::start(bot, Fingerprint::of(&config), state));
+        }
+        Ok(fleet)
+    }
+
+    /// Takes over other settings. Processes whose settings are the same are not touched; changed ones go on with what is
+    /// known as far as it still means the same; new ones start and removed ones end. Returns the words for each change.
+    ///
+    /// # Errors
+    /// Everything that could not be built; the old settings go on then.
+    pub async fn reload(&mut self, config: Config) -> Result<BTreeMap<ProcessName, &'static str>, Vec<BuildError>> {
+        let mut processes = config.processes;
+        let mut changes = BTreeMap::new();
+        processes.retain(|process, config| {
+            let change = match self.bots.get(process) {
+                None => "added",
+                Some(running) if running.settings != Fingerprint::of(config) => "changed",
+                Some(_) => {
+                    changes.insert(process.clone(), "unchanged");
+                    return false;
+                }
+            };
+            changes.insert(process.clone(), change);
+            true
+        });
+        let bots = build_all(&processes.iter().collect(), &self.shared, &self.manner)?;
+
+        let removed: Vec<_> = self.bots.keys().filter(|process| !changes.contains_key(*process)).cloned().collect();
+        for process in removed {
+            if let Some(running) = self.bots.remove(&process) {
+                running.tell(&process, &self.shared, "removed");
+                running.end().await;
+            }
+            changes.insert(process, "removed");
+        }
+        for ((process, config), bot) in processes.into_iter().zip(bots) {
+            let state = match self.bots.remove(&process) {
+                None => State::new(&bot.policy),
+                Some(running) => {
+                    let as_before = running.settings.measured == Fingerprint::of(&config).measured;
+                    match running.end().await {
+                        Some(state) => state.carried_over(&bot.policy, as_before),
+                        None => State::new(&bot.policy),
+                    }
+                }
+            };
+            let running = Running::start(bot, Fingerprint::of(&config), state);
+            running.tell(&process, &self.shared, changes[&process]);
+            self.bots.insert(process, running);
+        }
+        changes.retain(|_, change| *change != "unchanged");
+        Ok(changes)
+    }
+
+    /// Tells everyone that changed settings were not valid.
+    pub fn reject(&self, problems: &[String]) {
+        let event = Event::SettingsRejected { problems: problems.to_vec() };
+        // One line in the log, however many processes there are; and every outlet hears of it.
+        if let Some((process, _)) = self.bots.first_key_value() {
+            telemetry::happened(process, &event);
+        }
+        let outlets = self.bots.iter().map(|(process, running)| (process, &running.outlets));
+        Outlets::tell_each_once(outlets, self.shared.clock.now(), &event);
+    }
+
+    /// What people should know about the platforms, once each.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        let mut said = BTreeSet::new();
+        let all = self.bots.iter().flat_map(|(process, running)| {
+            let remarks = running.platform.remarks().into_iter().chain(running.outlets.remarks());
+            remarks.map(move |remark| (process, remark))
+        });
+        // Ten processes of one app would say the same thing ten times.
+        let new = all.filter(|(_, remark)| said.insert(remark.clone()));
+        new.map(|(process, remark)| format!("{process}: {remark}")).collect()
+    }
+
+    /// Ends everything within `limit`: bots first, then what people have yet to be told, then what only lives with us.
+    pub async fn shutdown(self, limit: Duration) {
+        for running in self.bots.values() {
+            running.stop.cancel();
+        }
+        let (mut outlets, mut platforms, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
+        for running in self.bots.into_values() {
+            outlets.push(running.outlets);
+            platforms.push(running.platform);
+            tasks.push(running.task);
+        }
+        // Half of the time for calls in flight; what is not over by then is abandoned.
+        let aborts: Vec<_> = tasks.iter().map(JoinHandle::abort_handle).collect();
+        let _ = timeout(limit / 2, futures_util::future::join_all(tasks)).await;
+        for abort in aborts {
+            abort.abort();
+        }
+        let flush = futures_util::future::join_all(outlets.iter().map(|outlets| outlets.flush(limit / 4)));
+        let stop = futures_util::future::join_all(platforms.iter().map(|platform| platform.shutdown(limit / 2)));
+        futures_util::future::join(flush, stop).await;
+    }
+}
+
+impl Running {
+    fn start(bot: Bot, settings: Fingerprint, state: State) -> Self {
+        let stop = CancellationToken::new();
+        let (platform, outlets) = (bot.platform.clone(), bot.outlets.clone());
+        let task = tokio::spawn(bot.run(state, stop.clone()));
+        Self { settings, platform, outlets, stop, task }
+    }
+
+    /// Ends the bot; gives back what it knew, unless it would not end.
+    async fn end(self) -> Option<State> {
+        self.stop.cancel();
+        let mut task = self.task;
+        match timeout(HANDING_OVER, &mut task).await {
+            Ok(state) => state.ok(),
+            Err(_) => {
+                task.abort();
+                None
+            }
+        }
+    }
+
+    fn tell(&self, process: &ProcessName, shared: &Shared, change: &str) {
+        let event = Event::SettingsReloaded { change: change.to_owned() };
+        telemetry::happened(process, &event);
+        self.outlets.tell(process, shared.clock.now(), &event);
+    }
+}
+
+/// Tells whether settings are the same without keeping them: ten thousand copies of settings would be most of the
+/// program's memory, and would hold secrets for longer than needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Fingerprint {
+    /// Of everything.
+    whole: u64,
+    /// Of what is measured where: as long as this is the same, old samples keep their meaning.
+    measured: u64,
+}
+
+impl Fingerprint {
+    fn of(config: &ProcessConfig) -> Self {
+        let ProcessConfig { signals, scaling, notification } = config;
+        let mut measured = DefaultHasher::new();
+        (scaling.backend, scaling.settings.to_string()).hash(&mut measured);
+        for signal in signals {
+            (signal.measurement.backend, signal.measurement.settings.to_string()).hash(&mut measured);
+        }
+        let mut whole = measured.clone();
+        for signal in signals {
+            (signal.decision.backend, signal.decision.settings.to_string()).hash(&mut whole);
+            // `Debug` of these shows every field, and they hold no secrets.
+            format!("{:?} {:?}", signal.measurement_common, signal.decision_common).hash(&mut whole);
+        }
+        for backend in &notification.backends {
+            (backend.backend, backend.settings.to_string()).hash(&mut whole);
+        }
+        format!("{:?}", notification.common).hash(&mut whole);
+        Self { whole: whole.finish(), measured: measured.finish() }
+    }
+}
+
+/// Every bot, in the order of the processes.
+fn build_all(
+    processes: &Vec<(&ProcessName, &ProcessConfig)>,
+    shared: &Arc<Shared>,
+    manner: &Manner,
+) -> Result<Vec<Bot>, Vec<BuildError>> {
+    let mut errors = Vec::new();
+    let mut platforms = Vec::new();
+    let mut groups = BTreeMap::new();
+    for (process, config) in processes {
+        match build::platform(process, config, shared, manner) {
+            Ok(platform) => {
+                let group = platform.group().unwrap_or_else(|| format!("process:{process}"));
+                let next = groups.len();
+                let place = *groups.entry(group).or_insert(next);
+                platforms.push((platform, place));
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let mut bots = Vec::new();
+    for ((process, config), (platform, place)) in processes.iter().zip(platforms) {
+        #[expect(clippy::cast_precision_loss, reason = "fleets are far below 2^52 groups")]
+        let share = place as f64 / groups.len() as f64;
+        match build::bot(process, config, platform, share, shared, manner) {
+            Ok(bot) => bots.push(bot),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(bots) } else { Err(errors) }
+}
