@@ -146,7 +146,9 @@ pub fn main() -> ExitCode {
     let around = &surroundings;
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(arguments) => command::run::run(arguments.settings.settings.as_deref(), arguments.dry_run, around),
-        Command::Check(arguments) => command::check::run(arguments.settings.settings.as_deref(), arguments.online, around),
+        Command::Check(arguments) => {
+            command::check::run(arguments.settings.settings.as_deref(), arguments.online, around)
+        }
         Command::Eval(arguments) => {
             let settings = arguments.settings.settings.as_deref();
             let wish = command::eval::Wish {

@@ -51,7 +51,7 @@ const TESTS: &[Test] = &[
 ];
 
 fn main() -> ExitCode {
-    if let Some(code) = shim::run_if_asked(std::env::args_os()) {
+    if let Some(code) = shim::run_if_asked() {
         return code;
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();

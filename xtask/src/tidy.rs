@@ -136,7 +136,7 @@ fn lengths(tree: &Tree) -> Vec<String> {
 }
 
 fn is_generated(path: &str) -> bool {
-    GENERATED.contains(&path) || path.ends_with("-lock.json") || path.starts_with("LICENSE")
+    GENERATED.contains(&path) || path.ends_with("-lock.json") || path.ends_with(".snap") || path.starts_with("LICENSE")
 }
 
 fn forbidden_words(tree: &Tree) -> Vec<String> {

@@ -34,6 +34,12 @@ const PYTHON: &[Package] = &[
     },
 ];
 
+const OPENSSL: &[Package] = &[Package {
+    name: "openssl",
+    needed_for: "the certificates of the servers that tests talk to",
+    is_there: || run::is_there("openssl"),
+}];
+
 const NODE: &[Package] = &[
     Package { name: "nodejs", needed_for: "the JavaScript client of the tests", is_there: || run::is_there("node") },
     Package { name: "npm", needed_for: "installing that client", is_there: || run::is_there("npm") },
@@ -42,6 +48,7 @@ const NODE: &[Package] = &[
 /// Installs everything that is missing.
 pub fn install() -> Result<()> {
     let inputs = root().join("testkit/tools");
+    debian_packages(OPENSSL)?;
     let python = inputs.join("requirements.txt");
     if python.exists() {
         python_packages(&python)?;

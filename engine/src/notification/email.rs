@@ -166,7 +166,18 @@ pub(super) fn mailbox(path: &str, text: &str) -> Result<Mailbox, Problem> {
     if text.chars().any(char::is_control) {
         return Err(Problem::new(path, format!("found {text:?}, with a line break or the like"), allowed));
     }
-    text.trim().parse().map_err(|_| Problem::new(path, format!("found {text:?}"), allowed))
+    let (name, address) = match text.trim().strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
+        // Quotes are how mail programs write names with commas; the library puts its own.
+        Some((name, address)) => (name.trim().trim_matches('"'), address),
+        None => ("", text.trim()),
+    };
+    let problem = || Problem::new(path, format!("found {text:?}"), allowed);
+    // Two addresses in one text would pass for one with an odd name.
+    if name.contains(['<', '>']) {
+        return Err(problem());
+    }
+    let address = address.trim().parse().map_err(|_| problem())?;
+    Ok(Mailbox::new((!name.is_empty()).then(|| name.to_owned()), address))
 }
 
 /// All that is needed to send mails, whatever the settings are called.
@@ -367,6 +378,18 @@ mod tests {
         let found = problems(json!({"username": "me", "to": ["a@b", "nobody", "a@b\nBcc: x@y"], "timeout": 0}));
         let paths: Vec<_> = found.iter().map(|problem| problem.split(':').next().unwrap()).collect();
         assert_eq!(paths, ["host", "password", "from", "to[1]", "to[2]", "timeout"], "{found:#?}");
+    }
+
+    #[test]
+    fn an_address_may_have_a_name_and_two_addresses_are_not_one() {
+        let read = |text: &str| mailbox("to", text).map(|mailbox| (mailbox.name, mailbox.email.to_string())).ok();
+        let (name, address) = (Some("Größe, B".to_owned()), "b@example.org".to_owned());
+        assert_eq!(read(" Größe, B <b@example.org>"), Some((name.clone(), address.clone())));
+        assert_eq!(read("\"Größe, B\" <b@example.org>"), Some((name, address.clone())));
+        assert_eq!(read("<b@example.org>"), Some((None, address)));
+        for wrong in ["A <a@b>, C <c@d>", "a@b, c@d", "a@b c@d", "a", "a@", "@b", "<>"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -111,6 +111,16 @@ mod tests {
     }
 
     #[test]
+    fn the_page_about_notification_lists_every_word_with_its_setting() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/backends/notification/index.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for (word, field) in NOTIFY_ON_WORDS {
+            let (word, setting) = (format!("`{word}`"), format!("`{}`", field.to_uppercase()));
+            assert!(page.lines().any(|line| line.contains(&word) && line.contains(&setting)), "{word}");
+        }
+    }
+
+    #[test]
     fn crashes_and_bad_settings_are_told_with_everything_turned_off() {
         assert_eq!(told(&quiet()), ["bot_panicked", "settings_rejected"]);
     }

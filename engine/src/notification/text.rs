@@ -515,6 +515,20 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_the_webhook_names_every_event_with_every_key_of_its_data() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/backends/notification/webhook.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for event in every_event() {
+            let word = format!("`{}`", key(&event));
+            let row = page.lines().find(|line| line.split('|').nth(1).is_some_and(|cell| cell.contains(&word)));
+            let row = row.unwrap_or_else(|| panic!("no row for {word}"));
+            for name in data(&event).as_object().unwrap().keys() {
+                assert!(row.contains(&format!("`{name}`")), "{word} lacks `{name}`");
+            }
+        }
+    }
+
+    #[test]
     fn a_measurement_is_told_as_the_original_hands_it_out() {
         let event = every_event().remove(0);
         assert_eq!(

@@ -79,8 +79,9 @@ fn this_program() -> io::Result<OsString> {
 /// Does the work of a shim or a janitor when the program was started as one. To be called first thing in `main`:
 /// `Some` is the exit code to end with, `None` means that this is an ordinary start.
 #[must_use]
-pub fn run_if_asked(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
-    let arguments: Vec<OsString> = arguments.into_iter().skip(1).take(3).collect();
+pub fn run_if_asked() -> Option<ExitCode> {
+    // One more than is looked at, so that a longer command line is not mistaken for one of ours.
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).take(4).collect();
     let arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
     match arguments[..] {
         [word, parent, command_line] if word == WORD => Some(become_shell(parent, command_line)),
