@@ -315,25 +315,27 @@ fn sort(url: &Url, error: &reqwest::Error) -> FetchError {
     }
 }
 
-/// TLS errors travel inside I/O errors, which do not name them as their source.
+/// TLS errors travel inside I/O errors, sometimes two deep, which do not name them as their source.
 fn is_tls(error: &(dyn Error + 'static)) -> bool {
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>())
+    error.is::<rustls::Error>() || inner.is_some_and(|inner| is_tls(inner))
 }
 
-/// The innermost words: the outer ones repeat the URL, which may hold secrets.
+/// What lies beneath the library's error, in its words. The outermost repeats the URL, which may hold secrets; the next
+/// one only says that a client failed.
 fn root_cause(error: &reqwest::Error) -> String {
-    let mut words: Vec<String> = match error.source() {
-        None => return error.to_string().split(" for url").next().unwrap_or_default().to_owned(),
-        Some(source) => vec![source.to_string()],
+    let Some(source) = error.source() else {
+        return error.to_string().split(" for url").next().unwrap_or_default().to_owned();
     };
-    let mut source = error.source().and_then(Error::source);
-    while let Some(error) = source {
+    let mut words: Vec<String> = Vec::new();
+    let mut next = Some(source);
+    while let Some(error) = next {
+        next = error.source();
+        let says_nothing = error.is::<hyper_util::client::legacy::Error>() && next.is_some();
         let text = error.to_string();
-        if words.last().is_none_or(|last| !last.contains(&text)) {
+        if !says_nothing && words.last().is_none_or(|last| !last.contains(&text)) {
             words.push(text);
         }
-        source = error.source();
     }
     words.join(": ")
 }

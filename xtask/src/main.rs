@@ -34,7 +34,7 @@ Usage: cargo xtask <chore>
 
 fn main() -> ExitCode {
     match chore() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -42,22 +42,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn chore() -> Result<()> {
+fn chore() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        [] | ["help" | "--help" | "-h"] => {
-            print!("{HELP}");
-            Ok(())
-        }
-        ["test"] => test::test(),
-        ["check"] => check::check(),
-        ["tidy"] => tidy::tidy(),
-        ["docs"] => docs::write(),
-        ["docs", "--check"] => docs::check(),
-        ["tools"] => tools::install(),
-        ["bench", "fleet", options @ ..] => bench::fleet(options),
-        ["bench", "idle", options @ ..] => bench::idle(options),
+        [] | ["help" | "--help" | "-h"] => print!("{HELP}"),
+        // It ends with its own last line, also when it fails.
+        ["test"] => return Ok(if test::test() { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        ["check"] => check::check()?,
+        ["tidy"] => tidy::tidy()?,
+        ["docs"] => docs::write()?,
+        ["docs", "--check"] => docs::check()?,
+        ["tools"] => tools::install()?,
+        ["bench", "fleet", options @ ..] => bench::fleet(options)?,
+        ["bench", "idle", options @ ..] => bench::idle(options)?,
         other => bail!("there is no chore {:?}; `cargo xtask help` lists them", other.join(" ")),
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -19,8 +19,8 @@ use crate::{
     tools,
 };
 
-/// Runs everything. The last line of the output is `N passed, N failed`.
-pub fn test() -> Result<()> {
+/// Runs everything and returns whether all is well. The last line of the output is `N passed, N failed`.
+pub fn test() -> bool {
     let mut steps = Steps::default();
     steps.step("tools", tools::install);
     check::all(&mut steps);
@@ -29,10 +29,14 @@ pub fn test() -> Result<()> {
     steps.print();
 
     // A check that failed, or tests that did not even compile, must not hide behind a sum of the tests that ran.
-    let failed_elsewhere = steps.failed().iter().filter(|name| **name != "tests" || counts.failed == 0).count();
-    counts.failed += failed_elsewhere as u64;
+    let failed_elsewhere: Vec<_> =
+        steps.failed().into_iter().filter(|name| *name != "tests" || counts.failed == 0).collect();
+    if !failed_elsewhere.is_empty() {
+        println!("counted as failed, each as one: {}", failed_elsewhere.join(", "));
+    }
+    counts.failed += failed_elsewhere.len() as u64;
     println!("{} passed, {} failed", counts.passed, counts.failed);
-    if counts.failed == 0 { Ok(()) } else { bail!("not all is well: {}", steps.failed().join(", ")) }
+    counts.failed == 0
 }
 
 fn workspace_tests(counts: &mut Counts) -> Result<()> {

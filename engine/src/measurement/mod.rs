@@ -3,7 +3,11 @@
 //! A backend asks the world once and returns a reading, or says why it has none. It must never invent a number: what it
 //! does not know is a [`MeasureError`]. Every backend has its own time-out; the bot adds none but a last resort.
 
+pub mod app_decision;
 pub mod heroku_service_time;
+pub mod response_time;
+pub mod url;
+pub mod value;
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -21,7 +25,11 @@ use serde_json::Value;
 use crate::{config::BackendSettings, scaling::Scale, shared::Shared};
 
 /// Every measurement backend, in the order of the docs.
-pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[entry::<heroku_service_time::HerokuServiceTime>()];
+pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[
+    entry::<response_time::ResponseTime>(),
+    entry::<heroku_service_time::HerokuServiceTime>(),
+    entry::<app_decision::AppDecision>(),
+];
 
 /// A measurement backend.
 #[async_trait]

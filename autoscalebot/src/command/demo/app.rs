@@ -17,8 +17,9 @@ use tokio::{
 /// Requests that are worked on at a time.
 const AT_A_TIME: usize = 8;
 
-/// Requests that are there at a time, with those that wait. The last one is answered after some seconds.
-const MOST: usize = 32;
+/// Requests that are there at a time, with those that wait. The last one is answered after two seconds or so, so that a
+/// measurement in the worst moment does not take longer.
+const MOST: usize = 20;
 
 /// Slices of one request: enough for a fair turn, few enough for timers to be exact.
 const SLICES: u32 = 6;

@@ -24,7 +24,7 @@ use super::pace::Pace;
 /// A visitor leaves after this.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Requests under way at a time; five overloaded processes hold 160.
+/// Requests under way at a time; five overloaded processes hold 100.
 const MOST_UNDER_WAY: usize = 400;
 
 /// The answers of the demo's app are a few bytes.

@@ -30,10 +30,11 @@ use autoscalebot_engine::{
     build::Manner,
     clock::SystemClock,
     config::{Config, load as settings},
+    environment::NO_COLOR,
     fleet::Fleet,
     shared::Shared,
 };
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
     load::Visitors,
@@ -200,7 +201,7 @@ impl Stage<'_> {
     async fn show(&self, around: &Surroundings, stopped: impl Future<Output = ()>) -> Result<End, String> {
         tokio::pin!(stopped);
         let failed = |error: io::Error| format!("the terminal cannot be drawn on: {error}; try `demo --plain`");
-        let mut view = View::open(around.colour).map_err(failed)?;
+        let mut view = View::open(around.environment.get(NO_COLOR.name).is_none()).map_err(failed)?;
         loop {
             let now = Now {
                 at: self.elapsed(),

@@ -45,7 +45,8 @@ impl Pace {
     /// At or below this many milliseconds a reading is low.
     #[must_use]
     pub fn low_ms(&self) -> f64 {
-        (200.0 * self.factor).round()
+        // The fixed part is what a request costs beside its work, on a machine that has other things to do.
+        (180.0 * self.factor + 20.0).round()
     }
 
     /// Above this many milliseconds a reading is high.

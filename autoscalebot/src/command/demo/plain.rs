@@ -89,11 +89,11 @@ mod tests {
         };
         assert_eq!(
             line(Ok(310.0)),
-            " 1:12  web ■■  [########|###        |                   ]    310 ms   16 requests/s"
+            " 1:12  web ■■  [########|###        |                   ]    310 ms   22 requests/s"
         );
         assert_eq!(
             line(Err(("no answer".to_owned(), true))),
-            " 1:12  web ■■  [########|###########|###################]     high (no answer)   16 requests/s"
+            " 1:12  web ■■  [########|###########|###################]     high (no answer)   22 requests/s"
         );
         assert!(line(Err(("no address".to_owned(), false))).contains("[        |           |                   ]"));
     }

@@ -81,12 +81,14 @@ fn ends(key: &KeyEvent) -> bool {
 
 fn draw(frame: &mut Frame<'_>, story: &Story, now: &Now, pace: &Pace, coloured: bool) {
     let paint = |colour: Color| if coloured { Style::new().fg(colour) } else { Style::new() };
+    // A terminal of 24 lines shows everything; in a taller one the readings get most of what there is more.
+    let height = frame.area().height;
     let areas = Layout::vertical([
         Constraint::Length(2),
-        Constraint::Length(6),
-        Constraint::Min(9),
+        Constraint::Length((height / 6).clamp(4, 6)),
+        Constraint::Min(7),
         Constraint::Length(3),
-        Constraint::Length(10),
+        Constraint::Length((height / 4).clamp(5, 12)),
     ]);
     let [head, load, readings, processes, decisions] = areas.areas(frame.area());
     draw_head(frame, head, now, pace);

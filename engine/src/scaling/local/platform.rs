@@ -253,6 +253,8 @@ impl Platform {
         let Some(running) = self.running.get() else { return };
         let entry = &holding.entry;
         entry.stop.cancel();
+        // Nobody comes up any more, so requests need not wait for that.
+        entry.board.want(0);
         entry.slots.close();
         let patience = limit.saturating_sub(KILL_BEFORE_LIMIT);
         if tokio::time::timeout(patience, entry.slots.wait()).await.is_err() {

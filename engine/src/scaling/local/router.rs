@@ -252,10 +252,10 @@ impl Router {
         record: &Record,
     ) -> Request<Incoming> {
         let (mut parts, body) = request.into_parts();
-        if let (Some(authority), false) = (parts.uri.authority(), parts.headers.contains_key(header::HOST)) {
-            if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
-                parts.headers.insert(header::HOST, host);
-            }
+        if let (Some(authority), false) = (parts.uri.authority(), parts.headers.contains_key(header::HOST))
+            && let Ok(host) = HeaderValue::from_str(authority.as_str())
+        {
+            parts.headers.insert(header::HOST, host);
         }
         // Processes get the path alone; a client that thinks us a proxy sends the whole address.
         let path = parts.uri.path_and_query().cloned();
