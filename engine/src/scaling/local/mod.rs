@@ -219,8 +219,7 @@ impl Scale for Local {
     }
 
     fn remarks(&self) -> Vec<String> {
-        let name = self.process();
-        vec![format!("{name} runs on this machine, and only as long as this program does")]
+        vec!["runs on this machine, and only as long as this program does".to_owned()]
     }
 
     async fn shutdown(&self, limit: Duration) {
