@@ -13,6 +13,7 @@ pub mod fleet;
 pub mod http;
 pub mod measurement;
 pub mod notification;
+pub mod program;
 pub mod scaling;
 pub mod schedule;
 pub mod secret;

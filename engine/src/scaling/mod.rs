@@ -3,13 +3,15 @@
 //! `count` asks the platform, every time; nothing is remembered in its place. `scale_to` sets an absolute number, so that
 //! a repeated call does no harm. What a platform refuses is a [`ScaleError`] that says what to do about it.
 
+pub mod command;
 pub mod dry_run;
+
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use autoscalebot_core::{
     names::ProcessName,
-    registry::Entry,
+    registry::{Entry, entry},
     step::{Order, ScaleFailure},
 };
 use url::Url;
@@ -17,7 +19,7 @@ use url::Url;
 use crate::shared::Shared;
 
 /// Every scaling backend, in the order of the docs.
-pub const BACKENDS: &[Entry<dyn Scale, Context>] = &[];
+pub const BACKENDS: &[Entry<dyn Scale, Context>] = &[entry::<command::Command>(), entry::<dry_run::DryRun>()];
 
 /// A scaling backend: the platform, as far as one process is concerned.
 #[async_trait]
