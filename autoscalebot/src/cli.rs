@@ -3,7 +3,7 @@
 //! `autoscalebot --settings X` is short for `autoscalebot run --settings X`, as the original had it. Exit codes: 0 fine,
 //! 1 ran and failed, 2 wrong usage or settings.
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode, time::Duration};
 
 use autoscalebot_engine::environment::{self, Environment};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -46,6 +46,9 @@ enum Command {
     Example(ExampleArguments),
     /// Print the JSON Schema of the settings, for editors
     Schema,
+    /// The app that the demo runs, for the demo alone
+    #[command(name = "__demo-app", hide = true)]
+    DemoApp(DemoAppArguments),
 }
 
 #[derive(Debug, Args)]
@@ -101,6 +104,13 @@ struct DemoArguments {
 }
 
 #[derive(Debug, Args)]
+struct DemoAppArguments {
+    /// How long one request takes when it is alone
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    work_ms: u64,
+}
+
+#[derive(Debug, Args)]
 struct ExampleArguments {
     /// The file's format
     #[arg(value_enum, default_value_t = ExampleFormat::Toml)]
@@ -139,14 +149,20 @@ pub fn main() -> ExitCode {
     let colour = environment.get(environment::NO_COLOR.name).is_none() && std::io::stderr().is_terminal();
     let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
     let surroundings = Surroundings { environment, folder, colour };
-    if let Err(problem) = logging::start(&surroundings) {
+    let command = cli.command.unwrap_or(Command::Run(cli.run));
+    // The demo shows by itself what happens, and a log would be written across its picture; whoever asks gets one.
+    let shows_itself =
+        matches!(command, Command::Demo(_)) && surroundings.environment.get(environment::LOG.name).is_none();
+    if !shows_itself && let Err(problem) = logging::start(&surroundings) {
         eprintln!("error: {problem}");
         return ExitCode::from(2);
     }
     let around = &surroundings;
-    match cli.command.unwrap_or(Command::Run(cli.run)) {
+    match command {
         Command::Run(arguments) => command::run::run(arguments.settings.settings.as_deref(), arguments.dry_run, around),
-        Command::Check(arguments) => command::check::run(arguments.settings.settings.as_deref(), arguments.online, around),
+        Command::Check(arguments) => {
+            command::check::run(arguments.settings.settings.as_deref(), arguments.online, around)
+        }
         Command::Eval(arguments) => {
             let settings = arguments.settings.settings.as_deref();
             let wish = command::eval::Wish {
@@ -159,5 +175,8 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => command::demo::run(arguments.seconds, arguments.plain, around),
         Command::Example(arguments) => command::example::run(arguments.format),
         Command::Schema => command::schema::run(),
+        Command::DemoApp(arguments) => {
+            command::demo::app::run(Duration::from_millis(arguments.work_ms), &around.environment)
+        }
     }
 }

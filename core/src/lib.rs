@@ -19,6 +19,8 @@ pub mod bounds;
 pub mod condition;
 pub mod decision;
 pub mod event;
+#[cfg(test)]
+mod examples;
 pub mod history;
 pub mod moment;
 pub mod names;

@@ -22,7 +22,7 @@ use crate::{
     moment::Moment,
     rapid::{RapidLimit, RapidWindow},
     sample::Sample,
-    units::in_words,
+    units::{in_brief, in_words},
     wait::{Backoff, Wait},
 };
 
@@ -59,6 +59,12 @@ pub struct State {
     pub signals: Vec<SignalState>,
     /// The count as we last saw or set it.
     pub expected: Option<u32>,
+    /// What the last order asked for when it failed: the platform may have obeyed all the same.
+    #[serde(default)]
+    attempted: Option<u32>,
+    /// The last order of a dry run that was told, and when.
+    #[serde(default)]
+    would: Option<(u32, u32, Duration)>,
     /// The wait after a scale.
     pub wait: Wait,
     /// The wait after refused scales.
@@ -101,6 +107,8 @@ impl State {
         Self {
             signals: policy.signals.iter().map(signal).collect(),
             expected: None,
+            attempted: None,
+            would: None,
             wait: Wait::default(),
             backoff: Backoff::default(),
             rapid: RapidWindow::default(),
@@ -208,7 +216,8 @@ pub enum Settled {
 
 /// First door: learns new samples and the running count, and decides.
 ///
-/// `samples` holds the new samples with the index of their signal; there may be none. `running` is the platform's word.
+/// `samples` holds the new samples with the index of their signal; there may be none, and one of a signal that the policy
+/// no longer has is dropped. `running` is the platform's word.
 pub fn observe(
     policy: &Policy,
     state: &mut State,
@@ -268,7 +277,12 @@ pub fn settle(policy: &Policy, state: &mut State, order: &Order, settled: &Settl
         }
         Settled::DryRun => {
             begin_anew(policy, state, now);
-            events.push(Event::WouldScale { from, to, reason });
+            let told = state.would.filter(|(told_from, told_to, _)| (*told_from, *told_to) == (from, to));
+            // As nothing changes, the same wish comes back again and again.
+            if told.is_none_or(|(_, _, at)| now.since_start.saturating_sub(at) >= policy.repeat) {
+                state.would = Some((from, to, now.since_start));
+                events.push(Event::WouldScale { from, to, reason });
+            }
         }
         Settled::AlreadyThere => {
             state.expected = Some(to);
@@ -277,6 +291,11 @@ pub fn settle(policy: &Policy, state: &mut State, order: &Order, settled: &Settl
         }
         Settled::Failed(failure) => {
             let retry_in = state.backoff.failed(failure.retry_after, now);
+            state.attempted = Some(to);
+            if state.backoff.failures() == 1 {
+                // The first of a new row; an earlier row may have ended because nothing was asked any more.
+                state.conditions.scale_failing.update(false, policy.repeat, now);
+            }
             if let Some(phase) = state.conditions.scale_failing.update(true, policy.repeat, now) {
                 let (in_a_row, failure) = (state.backoff.failures(), failure.clone());
                 events.push(Event::ScaleFailed { from, to, reason, failure, in_a_row, retry_in, phase });
@@ -304,7 +323,9 @@ fn learn_sample(
     now: &Moment,
     events: &mut Vec<Event>,
 ) {
-    let (backend, signal) = (policy.signals[index].backend.clone(), &mut state.signals[index]);
+    // A measurement that began before a change of settings may end after it; its signal may be gone.
+    let (Some(settings), Some(signal)) = (policy.signals.get(index), state.signals.get_mut(index)) else { return };
+    let backend = settings.backend.clone();
     events.push(Event::Measured { backend: backend.clone(), sample: sample.clone() });
     let phase = signal.failing.update(sample.outcome.is_err(), policy.repeat, now);
     match &sample.outcome {
@@ -329,8 +350,10 @@ fn learn_count(policy: &Policy, state: &mut State, running: u32, now: &Moment, e
     if let Some(Phase::Ended(lasted)) = state.conditions.count_failing.update(false, policy.repeat, now) {
         events.push(Event::CountRecovered { lasted });
     }
+    // A call that timed out may have been obeyed. That is our doing, and shows in the next count if at all.
+    let by_us = state.attempted.take() == Some(running);
     match state.expected.replace(running) {
-        Some(expected) if expected != running => {
+        Some(expected) if expected != running && !by_us => {
             events.push(Event::CountChangedElsewhere { from: expected, to: running });
         }
         _ => {}
@@ -348,12 +371,12 @@ fn combined_range(policy: &Policy, now: &Moment) -> Range {
 fn unknown_count(state: &State, range: Range, failure: &ScaleFailure, events: Vec<Event>) -> Outcome {
     // Nothing is ordered, so the number in this decision is only shown; the last count known is the honest one.
     let shown = state.expected.unwrap_or(range.min);
-    let sentence = format!("nobody knows how many processes run: {}", failure.message);
+    let sentence = format!("nobody knows how many processes run: {}", in_brief(&failure.message));
     let decision = Decision::stay(shown, Reason::new("count_unknown", sentence));
     Outcome { running: None, range, decision, signal: 0, limit: None, held: None, order: None, events }
 }
 
-/// The winning decision, clamped, with what it was before the clamp.
+/// A decision, clamped, with what it was before the clamp.
 struct Choice {
     decision: Decision,
     signal: usize,
@@ -363,33 +386,59 @@ struct Choice {
 }
 
 fn choose(policy: &Policy, state: &State, running: u32, range: Range, now: &Moment) -> Choice {
-    let (nearest, outside) = range.clamp(running);
-    if let Some(limit) = outside {
-        let bounds = &policy.signals[0].bounds;
-        let when = if bounds.vary() { format!(" at {}", bounds.local_time(now)) } else { String::new() };
-        let relation = if limit == Limit::Max { "above" } else { "below" };
-        let sentence = format!("{running} running is {relation} the {limit} of {nearest}{when}");
-        let direction = if nearest > running { Direction::Up } else { Direction::Down };
-        let decision = Decision { wanted: nearest, direction, reason: Reason::new("outside_bounds", sentence) };
-        return Choice { decision, signal: 0, unclamped: nearest, limit: Some(limit), forced: true };
+    if let (nearest, Some(limit)) = range.clamp(running) {
+        return back_inside(policy, running, nearest, limit, now);
     }
-    let proposals = policy.signals.iter().zip(&state.signals).enumerate().map(|(index, (signal, signal_state))| {
-        let view = View { history: &signal_state.history, running, now };
-        let mut decision = signal.decide.decide(&view);
-        let unclamped = decision.wanted;
-        let own = signal.bounds.at(now);
+    let signals = policy.signals.iter().zip(&state.signals).enumerate();
+    let proposals = signals.map(|(index, (signal, signal_state))| {
+        let decision = signal.decide.decide(&View { history: &signal_state.history, running, now });
+        let (unclamped, own) = (decision.wanted, signal.bounds.at(now));
         let (wanted, limit) = Range { min: own.min.max(range.min), max: own.max.max(range.min) }.clamp(unclamped);
-        decision.wanted = wanted;
-        Choice { decision, signal: index, unclamped, limit, forced: false }
+        Choice { decision: Decision { wanted, ..decision }, signal: index, unclamped, limit, forced: false }
     });
-    let highest = proposals.reduce(|best, next| if next.decision.wanted > best.decision.wanted { next } else { best });
-    highest.unwrap_or_else(|| Choice {
+    proposals.reduce(|left, right| higher(left, right, running)).unwrap_or_else(|| Choice {
         decision: Decision::stay(running, Reason::new("no_signal", "nothing is measured")),
         signal: 0,
         unclamped: running,
         limit: None,
         forced: false,
     })
+}
+
+/// What runs is outside the bounds: straight to the nearest one. The signal whose bound it is speaks.
+fn back_inside(policy: &Policy, running: u32, nearest: u32, limit: Limit, now: &Moment) -> Choice {
+    let is_bound = |signal: &Signal| match limit {
+        Limit::Min => signal.bounds.at(now).min == nearest,
+        Limit::Max => signal.bounds.at(now).max == nearest,
+    };
+    let signal = policy.signals.iter().position(is_bound).unwrap_or_default();
+    let bounds = &policy.signals[signal].bounds;
+    let when = if bounds.vary() { format!(" at {}", bounds.local_time(now)) } else { String::new() };
+    let (relation, direction) = match limit {
+        Limit::Min => ("below", Direction::Up),
+        Limit::Max => ("above", Direction::Down),
+    };
+    let sentence = format!("{running} running is {relation} the {limit} of {nearest}{when}");
+    let decision = Decision { wanted: nearest, direction, reason: Reason::new("outside_bounds", sentence) };
+    Choice { decision, signal, unclamped: nearest, limit: Some(limit), forced: true }
+}
+
+/// The higher of two counts, said by the signal that explains it best.
+///
+/// The count and the speaker are two questions. A signal that merely may not have what runs (its own max is lower) does
+/// not explain why others shrink it; and of two that end at the same max, the one that wanted more has something to tell.
+fn higher(left: Choice, right: Choice, running: u32) -> Choice {
+    let wanted = left.decision.wanted.max(right.decision.wanted);
+    let rank = |choice: &Choice| {
+        let merely_capped = choice.limit == Some(Limit::Max) && choice.decision.wanted < running;
+        (!merely_capped, choice.decision.wanted, choice.unclamped)
+    };
+    let mut speaker = if rank(&right) > rank(&left) { right } else { left };
+    if wanted > speaker.decision.wanted {
+        speaker.decision.wanted = wanted;
+        speaker.limit = None;
+    }
+    speaker
 }
 
 /// "More is called for, but we are at the max" and its counterpart.
@@ -404,10 +453,13 @@ fn learn_needs(
 ) {
     let at = |limit| choice.limit == Some(limit) && choice.decision.wanted == running && !choice.forced;
     let (wanted, reason) = (choice.unclamped, &choice.decision.reason);
-    if let Some(phase) = state.conditions.needs_exceed_max.update(at(Limit::Max), policy.repeat, now) {
-        events.push(Event::NeedsExceededMax { wanted, max: range.max, reason: reason.clone(), phase });
+    let (at_max, at_min) = (at(Limit::Max), at(Limit::Min));
+    if let Some(phase) = state.conditions.needs_exceed_max.update(at_max, policy.repeat, now) {
+        // Whoever was clamped to what runs was clamped to its own max, which may be lower than the highest of all.
+        let max = if at_max { running } else { range.max };
+        events.push(Event::NeedsExceededMax { wanted, max, reason: reason.clone(), phase });
     }
-    if let Some(phase) = state.conditions.needs_below_min.update(at(Limit::Min), policy.repeat, now) {
+    if let Some(phase) = state.conditions.needs_below_min.update(at_min, policy.repeat, now) {
         events.push(Event::NeedsBelowMin { wanted, min: range.min, reason: reason.clone(), phase });
     }
 }
@@ -435,3 +487,6 @@ impl Held {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

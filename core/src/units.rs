@@ -145,8 +145,19 @@ pub fn in_words(span: Duration) -> String {
             }
         }
         120..=7199 => format!("{} min", seconds / 60),
-        _ if (seconds / 60) % 60 == 0 => format!("{} h", seconds / 3600),
+        _ if (seconds / 60).is_multiple_of(60) => format!("{} h", seconds / 3600),
         _ => format!("{} h {} min", seconds / 3600, (seconds / 60) % 60),
+    }
+}
+
+/// Somebody else's words, short enough to stand in a sentence of ours.
+#[must_use]
+pub fn in_brief(words: &str) -> Cow<'_, str> {
+    // Two lines of a terminal; a message that says more than this says it to nobody.
+    const LONGEST: usize = 300;
+    match words.char_indices().nth(LONGEST) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &words[..end])),
+        None => Cow::Borrowed(words),
     }
 }
 
@@ -178,6 +189,12 @@ mod tests {
             assert!(serde_json::from_str::<Seconds>(text).is_err(), "{text}");
         }
         assert_eq!(serde_json::from_str::<Seconds>("0.5").unwrap(), Seconds::from_millis(500));
+    }
+
+    #[test]
+    fn long_words_are_cut_between_letters() {
+        assert_eq!(in_brief(&"ö".repeat(300)), "ö".repeat(300));
+        assert_eq!(in_brief(&"ö".repeat(301)), format!("{}…", "ö".repeat(300)));
     }
 
     #[test]

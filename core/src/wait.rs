@@ -43,9 +43,14 @@ impl Backoff {
     pub const LONGEST: Duration = Duration::from_secs(60);
     /// A platform may ask for longer ("Retry-After"), but not for ever: an hour, then we ask again.
     pub const LONGEST_ASKED: Duration = Duration::from_secs(3600);
+    /// A failure so long after the last try is a first one again: what failed then was another day's trouble.
+    pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 
     /// Counts a failure and waits; at least as long as the platform asked for.
     pub fn failed(&mut self, asked: Option<Duration>, now: &Moment) -> Duration {
+        if self.until.is_some_and(|until| now.since_start.saturating_sub(until) >= Self::FORGOTTEN_AFTER) {
+            self.failures = 0;
+        }
         let doublings = self.failures.min(10);
         self.failures = self.failures.saturating_add(1);
         let own = Self::FIRST.saturating_mul(1 << doublings).min(Self::LONGEST);
@@ -96,6 +101,12 @@ mod tests {
         assert_eq!(lengths, [2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(backoff.failed(Some(Duration::from_secs(120)), &at(0)).as_secs(), 120);
         assert_eq!(backoff.failed(Some(Duration::MAX), &at(0)), Backoff::LONGEST_ASKED);
+        assert_eq!(
+            backoff.failed(None, &at(3600 + 3599)),
+            Backoff::LONGEST,
+            "nearly an hour after the end of the last"
+        );
+        assert_eq!(backoff.failed(None, &at(3600 + 3599 + 60 + 3600)), Backoff::FIRST, "an hour after it");
         backoff.succeeded();
         assert_eq!(backoff.left(&at(0)), None);
         assert_eq!(backoff.failed(Some(Duration::from_secs(1)), &at(0)).as_secs(), 2);

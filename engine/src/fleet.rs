@@ -114,9 +114,8 @@ impl Fleet {
         if let Some((process, _)) = self.bots.first_key_value() {
             telemetry::happened(process, &event);
         }
-        for (process, running) in &self.bots {
-            running.outlets.tell(process, self.shared.clock.now(), &event);
-        }
+        let outlets = self.bots.iter().map(|(process, running)| (process, &running.outlets));
+        Outlets::tell_each_once(outlets, self.shared.clock.now(), &event);
     }
 
     /// What people should know about the platforms, once each.

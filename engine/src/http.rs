@@ -159,6 +159,23 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// The same error, told of `whom` instead of the URL, which may have a token in its path.
+    #[must_use]
+    pub fn of(mut self, whom: &str) -> Self {
+        let (Self::Timeout { url, .. }
+        | Self::Dns { url, .. }
+        | Self::Refused { url }
+        | Self::Connection { url, .. }
+        | Self::Tls { url, .. }
+        | Self::Broken { url, .. }
+        | Self::NotHttp { url, .. }
+        | Self::TooLong { url, .. }
+        | Self::Redirects { url }
+        | Self::Other { url, .. }) = &mut self;
+        whom.clone_into(url);
+        self
+    }
+
     /// Stable word for the kind.
     #[must_use]
     pub fn key(&self) -> &'static str {

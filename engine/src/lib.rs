@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod environment;
 pub mod fleet;
+pub mod heroku;
 pub mod http;
 pub mod measurement;
 pub mod notification;

@@ -1,2 +1,62 @@
-//! skeleton
-fn main() {}
+//! Every chore around the code, behind one door: `cargo xtask <chore>`.
+//!
+//! It is small on purpose (one dependency, arguments read by hand): it is the first thing that a fresh machine builds.
+//! A chore is a file here. What a chore runs prints to the terminal as it goes; nothing is kept back, so that a failure
+//! can be read where it happened.
+
+mod bench;
+mod check;
+mod docs;
+mod run;
+mod test;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+Chores around the code of autoscalebot.
+
+Usage: cargo xtask <chore>
+
+  test              installs what the tests need, checks the code, runs every test, sums up
+  check             formatting, clippy, tidy, docs --check, licences (if cargo-deny is installed)
+  tidy              the rules of STYLE.md that a program can see
+  docs [--check]    writes the generated parts of docs/; with --check, says what is out of date
+  tools             installs what the tests need, saying what and why
+  bench fleet       what an evaluation costs, with 100, 1 000 and 10 000 processes
+  bench idle        what the program costs that does nothing: memory, size, time to start
+      [--write]     also writes the result into docs/benchmarks.md
+      [--counts N,N] [--seconds S]   (fleet) other sizes, another length of each run
+";
+
+fn main() -> ExitCode {
+    match chore() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn chore() -> Result<ExitCode> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] | ["help" | "--help" | "-h"] => print!("{HELP}"),
+        // It ends with its own last line, also when it fails.
+        ["test"] => return Ok(if test::test() { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        ["check"] => check::check()?,
+        ["tidy"] => tidy::tidy()?,
+        ["docs"] => docs::write()?,
+        ["docs", "--check"] => docs::check()?,
+        ["tools"] => tools::install()?,
+        ["bench", "fleet", options @ ..] => bench::fleet(options)?,
+        ["bench", "idle", options @ ..] => bench::idle(options)?,
+        other => bail!("there is no chore {:?}; `cargo xtask help` lists them", other.join(" ")),
+    }
+    Ok(ExitCode::SUCCESS)
+}

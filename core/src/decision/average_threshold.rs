@@ -120,14 +120,90 @@ impl Decide for AverageThreshold {
 fn mean<'a>(samples: impl ExactSizeIterator<Item = &'a Sample> + Clone) -> Option<Finite> {
     #[expect(clippy::cast_precision_loss, reason = "windows are far below 2^52 samples")]
     let length = samples.len() as f64;
-    let mut sum = 0.0;
-    for sample in samples.clone() {
-        sum += sample.number()?.get();
+    let (mut sum, mut parts, mut least, mut most) = (0.0, 0.0, f64::MAX, f64::MIN);
+    for sample in samples {
+        let number = sample.number()?.get();
+        (sum, parts) = (sum + number, parts + number / length);
+        (least, most) = (number.min(least), number.max(most));
     }
     // Summing first keeps whole numbers exact: the mean of 20, 20, 20 must not come out above 20. Only a sum too large
-    // for an f64 is made of parts.
-    Finite::new(sum / length).or_else(|| {
-        let parts: f64 = samples.filter_map(Sample::number).map(|number| number.get() / length).sum();
-        Finite::new(parts.clamp(f64::MIN, f64::MAX))
-    })
+    // for an f64 is made of parts. Either may round, but no mean lies outside of its readings.
+    let mean = if f64::is_finite(sum) { sum / length } else { parts };
+    Finite::new(mean.max(least).min(most))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{decision::Direction, examples};
+
+    fn decide(words: &str) -> Decision {
+        examples::decide("AverageThreshold", json!({}), 1, words)
+    }
+
+    #[test]
+    fn the_mean_of_the_newest_readings_scales() {
+        use Direction::{Down, Stay, Up};
+        let table = [
+            // name, oldest to newest, direction, wanted of 5, key
+            ("nothing measured yet", "", Stay, 5, "not_enough"),
+            ("two readings are too few, however high", "900 900", Stay, 5, "not_enough"),
+            ("mean above", "20 20 21", Up, 6, "average_high"),
+            ("mean at the upper value is not above it", "20 20 20", Stay, 5, "between"),
+            ("one extreme reading carries the others", "0 0 61", Up, 6, "average_high"),
+            ("only the newest three count", "900 20 20 20", Stay, 5, "between"),
+            ("mean at the lower value is low", "0 0 0", Down, 4, "average_low"),
+            ("mean just above the lower value is not", "0 0 1", Stay, 5, "between"),
+            ("negative mean is low", "-5 0 1", Down, 4, "average_low"),
+            ("a failure in the window leaves no mean", "0 refused 0", Stay, 5, "unknown"),
+            ("also when the others are high", "900 refused 900", Stay, 5, "unknown"),
+            ("a failure before the window does not matter", "refused 0 0 0", Down, 4, "average_low"),
+            ("a document in the window leaves no mean", "0 0 document", Stay, 5, "unknown"),
+            ("a time-out has no number", "0 timeout 0", Stay, 5, "unknown"),
+            ("a time-out among readings that are not high", "20 timeout 900", Stay, 5, "unknown"),
+            ("nothing but time-outs is high", "timeout timeout timeout", Up, 6, "all_high"),
+            ("time-outs among highs are high", "21 timeout 21", Up, 6, "all_high"),
+            ("a failure among time-outs is unknown", "timeout refused timeout", Stay, 5, "unknown"),
+        ];
+        for (name, words, direction, wanted, key) in table {
+            let decision = decide(words);
+            let found = (decision.direction, decision.wanted, &*decision.reason.key);
+            assert_eq!(found, (direction, wanted, key), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_sentence_has_the_numbers_in_it() {
+        let table = [
+            ("30", "1 of the 3 readings that a mean needs"),
+            ("30 20 25", "the mean of the newest 3 readings, 25 ms, is above 20 (30, 20, 25)"),
+            ("0 0 0", "the mean of the newest 3 readings, 0 ms, is at or below 0 (0, 0, 0)"),
+            ("10 11 11", "the mean of the newest 3 readings, 10.667 ms, is between 0 and 20 (10, 11, 11)"),
+            ("10 refused 11", "no mean of the newest 3 measurements: not all are numbers (10, refused, 11)"),
+            ("21 timeout 30", "each of the newest 3 measurements is above 20 ms (21, timeout, 30)"),
+        ];
+        for (words, sentence) in table {
+            assert_eq!(decide(words).reason.sentence, sentence, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn the_mean_lies_between_its_readings_also_when_floats_round() {
+        // 0.1 + 0.1 + 0.1 is more than 0.3 in floats; a steady reading at the threshold is still not above it.
+        let settings = json!({"min_measurement_value": 0, "max_measurement_value": 0.1});
+        let decision = examples::decide("AverageThreshold", settings, 1, "0.1 0.1 0.1");
+        assert_eq!(decision.direction, Direction::Stay, "{}", decision.reason.sentence);
+        let huge = vec![examples::number(f64::MAX); 3];
+        assert_eq!(mean(huge.iter()).map(Finite::get), Some(f64::MAX));
+        let huge = vec![examples::number(f64::MIN); 7];
+        assert_eq!(mean(huge.iter()).map(Finite::get), Some(f64::MIN));
+    }
+
+    #[test]
+    fn the_history_must_hold_the_window() {
+        let settings = json!({"number_of_measurements_to_average": 7});
+        assert_eq!(examples::build("AverageThreshold", settings, 1, "").history_needed().get(), 7);
+    }
 }

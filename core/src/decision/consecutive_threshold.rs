@@ -140,3 +140,121 @@ impl ConsecutiveThreshold {
         Reason::new("run_too_short", format!("{run} {noun} in a row {verb} {relation} {threshold}, {needed} needed"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        decision::Direction,
+        examples::{self, failed},
+        sample::CountsAs,
+    };
+
+    fn decide(words: &str) -> Decision {
+        examples::decide("ConsecutiveThreshold", json!({}), 1, words)
+    }
+
+    #[test]
+    fn only_an_unbroken_run_of_the_newest_readings_scales() {
+        use Direction::{Down, Stay, Up};
+        let table = [
+            // name, oldest to newest, direction, wanted of 5, key
+            ("nothing measured yet", "", Stay, 5, "no_reading"),
+            ("two highs are too few", "1201 1201", Stay, 5, "run_too_short"),
+            ("three highs", "1201 1201 1201", Up, 6, "consecutive_high"),
+            ("more highs than needed", "1201 1201 1201 1201", Up, 6, "consecutive_high"),
+            ("at the upper value is not above it", "1200 1200 1200", Stay, 5, "between"),
+            ("one at the upper value breaks the run", "1201 1200 1201 1201", Stay, 5, "run_too_short"),
+            ("an old low does not matter", "10 1201 1201 1201", Up, 6, "consecutive_high"),
+            ("the newest counts, not the oldest", "1201 1201 1201 800", Stay, 5, "between"),
+            ("four lows are too few", "10 10 10 10", Stay, 5, "run_too_short"),
+            ("five lows", "10 10 10 10 10", Down, 4, "consecutive_low"),
+            ("at the lower value is low", "400 400 400 400 400", Down, 4, "consecutive_low"),
+            ("just above the lower value is not", "401 401 401 401 401", Stay, 5, "between"),
+            ("one above the lower value breaks the run", "10 10 401 10 10", Stay, 5, "run_too_short"),
+            ("negative readings are low", "-1 -1 -1 -1 -1", Down, 4, "consecutive_low"),
+            ("a time-out counts as high", "timeout timeout timeout", Up, 6, "consecutive_high"),
+            ("time-outs and highs are one run", "1201 timeout 1201", Up, 6, "consecutive_high"),
+            ("a time-out breaks a run of lows", "10 10 timeout 10 10", Stay, 5, "run_too_short"),
+            ("a failure is not high", "refused refused refused refused refused", Stay, 5, "unknown"),
+            ("a failure breaks a run of highs", "1201 1201 refused 1201", Stay, 5, "run_too_short"),
+            ("a failure breaks a run of lows", "10 10 10 10 refused 10", Stay, 5, "run_too_short"),
+            ("a failure at the end of a run", "10 10 10 10 10 refused", Stay, 5, "unknown"),
+            ("a failure before the run does not matter", "refused 10 10 10 10 10", Down, 4, "consecutive_low"),
+            ("a document is not a number", "10 10 10 10 10 document", Stay, 5, "unknown"),
+            ("a document breaks a run", "10 10 document 10 10 10", Stay, 5, "run_too_short"),
+        ];
+        for (name, words, direction, wanted, key) in table {
+            let decision = decide(words);
+            let found = (decision.direction, decision.wanted, &*decision.reason.key);
+            assert_eq!(found, (direction, wanted, key), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_sentence_has_the_numbers_in_it() {
+        let table = [
+            ("", "no reading yet"),
+            ("1310", "1 reading in a row is above 1200 ms, 3 needed"),
+            ("1310 1405", "2 readings in a row are above 1200 ms, 3 needed"),
+            ("1310 1405 1377", "3 readings in a row above 1200 ms (1310, 1405, 1377)"),
+            ("9000 1310 1405 1377", "3 readings in a row above 1200 ms (1310, 1405, 1377)"),
+            ("1310.25 timeout 1377", "3 readings in a row above 1200 ms (1310.25, timeout, 1377)"),
+            ("9 8 7 6", "4 readings in a row are at or below 400 ms, 5 needed"),
+            ("9 8 7 6 0", "5 readings in a row at or below 400 ms (9, 8, 7, 6, 0)"),
+            ("800", "the newest reading, 800 ms, is between 400 and 1200 ms"),
+            ("refused", "the newest measurement failed: https://example.org/ refused the connection"),
+            ("document", "the newest reading is a document, not a number; set VALUE to select a number in it"),
+        ];
+        for (words, sentence) in table {
+            assert_eq!(decide(words).reason.sentence, sentence, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_of_one_is_spoken_of_as_one() {
+        let settings = json!({"number_of_fails_to_scale_up_after": 1});
+        let decision = examples::decide("ConsecutiveThreshold", settings, 1, "1310");
+        assert_eq!(decision.reason.sentence, "1 reading above 1200 ms (1310)");
+    }
+
+    #[test]
+    fn a_long_run_is_cut_in_the_middle_of_its_sentence() {
+        let settings = json!({"number_of_fails_to_scale_up_after": 10});
+        let words = "2001 2002 2003 2004 2005 2006 2007 2008 2009 2010";
+        let decision = examples::decide("ConsecutiveThreshold", settings, 1, words);
+        assert_eq!(
+            decision.reason.sentence,
+            "10 readings in a row above 1200 ms (2001, 2002, …, 2006, 2007, 2008, 2009, 2010)"
+        );
+    }
+
+    #[test]
+    fn a_sentence_stays_short_however_long_the_failures_message_is() {
+        let sentence = why_unknown(&failed("html", &"wörter ".repeat(10_000), CountsAs::Unknown));
+        assert!(sentence.chars().count() < 400, "{}", sentence.len());
+        assert!(sentence.ends_with('…'), "{sentence}");
+    }
+
+    #[test]
+    fn the_increment_is_the_size_of_a_step_and_never_goes_below_none() {
+        let wanted = |increment, words| examples::decide("ConsecutiveThreshold", json!({}), increment, words).wanted;
+        assert_eq!(wanted(2, "1201 1201 1201"), 7);
+        assert_eq!(wanted(2, "1 1 1 1 1"), 3);
+        assert_eq!(wanted(9, "1 1 1 1 1"), 0);
+        assert_eq!(wanted(u32::MAX, "1201 1201 1201"), u32::MAX);
+    }
+
+    #[test]
+    fn the_history_must_hold_the_longer_of_the_two_runs() {
+        let needed = |ups: usize, downs: usize| {
+            let settings: Value = json!({
+                "number_of_fails_to_scale_up_after": ups, "number_of_passes_to_scale_down_after": downs
+            });
+            examples::build("ConsecutiveThreshold", settings, 1, "ms").history_needed().get()
+        };
+        assert_eq!([needed(3, 5), needed(7, 2)], [5, 7]);
+    }
+}

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::{
     sample::{CountsAs, Sample},
-    units::Finite,
+    units::{Finite, in_brief},
 };
 
 /// Where a sample lies.
@@ -88,7 +88,48 @@ fn number(sample: &Sample) -> String {
 #[must_use]
 pub fn why_unknown(sample: &Sample) -> String {
     match &sample.outcome {
-        Err(failure) => format!("the newest measurement failed: {}", failure.message),
+        Err(failure) => format!("the newest measurement failed: {}", in_brief(&failure.message)),
         Ok(_) => "the newest reading is a document, not a number; set VALUE to select a number in it".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::examples::{document, number, refused, timeout};
+
+    fn thresholds(low: u32, high: u32) -> Thresholds {
+        Thresholds { low: Finite::from(low), high: Finite::from(high), unit: Cow::Borrowed("") }
+    }
+
+    #[test]
+    fn low_is_at_or_below_and_high_is_above() {
+        let table = [
+            ("far below", number(-1e300), Level::Low),
+            ("below", number(399.999), Level::Low),
+            ("at the lower value", number(400.0), Level::Low),
+            ("just above the lower value", number(400.001), Level::Between),
+            ("at the upper value", number(1200.0), Level::Between),
+            ("just above the upper value", number(1200.001), Level::High),
+            ("far above", number(1e300), Level::High),
+            ("too slow to answer", timeout(), Level::High),
+            ("failed", refused(), Level::Unknown),
+            ("not a number", document(), Level::Unknown),
+        ];
+        for (name, sample, level) in table {
+            assert_eq!(thresholds(400, 1200).level(&sample), level, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_empty_queue_is_low_with_a_lower_value_of_0() {
+        assert_eq!(thresholds(0, 10).level(&number(0.0)), Level::Low);
+        assert_eq!(thresholds(0, 10).level(&number(-0.0)), Level::Low);
+    }
+
+    #[test]
+    fn equal_thresholds_leave_nothing_between() {
+        assert_eq!(thresholds(5, 5).level(&number(5.0)), Level::Low);
+        assert_eq!(thresholds(5, 5).level(&number(5.001)), Level::High);
     }
 }

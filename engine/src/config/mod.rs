@@ -65,3 +65,17 @@ impl std::fmt::Debug for BackendSettings {
 pub fn resolve_time_zone(_: &decision::Common) -> Result<jiff::tz::TimeZone, String> {
     Ok(jiff::tz::TimeZone::UTC)
 }
+pub mod load;
+/// tmp
+#[derive(Debug)]
+pub struct ConfigErrors(pub Vec<String>);
+impl ConfigErrors {
+    /// tmp
+    pub fn lines(&self) -> Vec<String> {
+        self.0.clone()
+    }
+    /// tmp
+    pub fn render(&self, _: bool) -> String {
+        self.0.join("\n")
+    }
+}

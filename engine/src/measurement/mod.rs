@@ -5,6 +5,7 @@
 
 pub mod app_decision;
 pub mod command;
+pub mod heroku_service_time;
 pub mod response_time;
 pub mod url;
 pub mod value;
@@ -25,8 +26,12 @@ use serde_json::Value;
 use crate::{config::BackendSettings, scaling::Scale, shared::Shared};
 
 /// Every measurement backend, in the order of the docs.
-pub const BACKENDS: &[Entry<dyn Measure, Context>] =
-    &[entry::<response_time::ResponseTime>(), entry::<app_decision::AppDecision>()];
+pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[
+    entry::<response_time::ResponseTime>(),
+    entry::<heroku_service_time::HerokuServiceTime>(),
+    entry::<app_decision::AppDecision>(),
+    entry::<command::Command>(),
+];
 
 /// A measurement backend.
 #[async_trait]

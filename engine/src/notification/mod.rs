@@ -3,25 +3,56 @@
 //! A backend gets a finished [`Notice`] and delivers it. It knows nothing of bots and cannot slow one down: notices wait
 //! in a bounded queue per backend, and each delivery has a time-out and a few retries.
 
+pub mod console;
 pub mod dispatch;
-use std::sync::Arc;
+pub mod django_email;
+pub mod email;
+pub mod filter;
+pub mod logger;
+pub mod memory;
+pub mod slack;
+#[cfg(test)]
+mod testing;
+pub mod text;
+pub mod webhook;
+
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use autoscalebot_core::{event::Event, moment::Moment, names::ProcessName, registry::Entry};
+use autoscalebot_core::{
+    event::Event,
+    moment::Moment,
+    names::ProcessName,
+    registry::{Entry, entry},
+};
+use uuid::Uuid;
 
 use crate::shared::Shared;
 
 /// Every notification backend, in the order of the docs.
-pub const BACKENDS: &[Entry<dyn Notify, Context>] = &[];
+pub const BACKENDS: &[Entry<dyn Notify, Context>] = &[
+    entry::<console::Console>(),
+    entry::<logger::Logger>(),
+    entry::<email::Email>(),
+    entry::<django_email::DjangoEmail>(),
+    entry::<webhook::Webhook>(),
+    entry::<slack::Slack>(),
+    entry::<memory::Memory>(),
+];
 
 /// A notification backend.
 #[async_trait]
 pub trait Notify: Send + Sync {
-    /// Delivers one notice.
+    /// Delivers one notice. After an error that can be retried, the same notice may come again, with the same `id`.
     ///
     /// # Errors
     /// Why it was not delivered; `retry` says whether trying again can help.
     async fn notify(&self, notice: &Notice) -> Result<(), NotifyError>;
+
+    /// What people should know about these settings before they rely on them; shown at start and by `check`. No secrets.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Something to tell, ready to be sent.
@@ -33,6 +64,10 @@ pub struct Notice {
     pub at: Moment,
     /// What happened, as data.
     pub event: Event,
+    /// Stays the same however often delivery is tried, so that the other side can tell a repetition from news.
+    pub id: Uuid,
+    /// Notices lost on the way to this backend since the last one that got through: too many at once, or undeliverable.
+    pub lost_before: u64,
 }
 
 /// Why a notice was not delivered.
@@ -43,6 +78,20 @@ pub struct NotifyError {
     pub message: String,
     /// Whether trying again can help.
     pub retry: bool,
+    /// The other side asked not to be asked again before this.
+    pub retry_after: Option<Duration>,
+}
+
+impl NotifyError {
+    /// Trying again may help: the network, a server in trouble.
+    pub fn passing(message: impl Into<String>) -> Self {
+        Self { message: message.into(), retry: true, retry_after: None }
+    }
+
+    /// Trying again cannot help until somebody changes something: a wrong password, a URL that is gone.
+    pub fn lasting(message: impl Into<String>) -> Self {
+        Self { message: message.into(), retry: false, retry_after: None }
+    }
 }
 
 /// What a notification backend is told when it is built, beside its own settings. It names no process: processes with

@@ -5,6 +5,8 @@
 
 pub mod command;
 pub mod dry_run;
+pub mod heroku;
+pub mod local;
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -19,7 +21,12 @@ use url::Url;
 use crate::shared::Shared;
 
 /// Every scaling backend, in the order of the docs.
-pub const BACKENDS: &[Entry<dyn Scale, Context>] = &[entry::<command::Command>(), entry::<dry_run::DryRun>()];
+pub const BACKENDS: &[Entry<dyn Scale, Context>] = &[
+    entry::<heroku::Heroku>(),
+    entry::<local::Local>(),
+    entry::<command::Command>(),
+    entry::<dry_run::DryRun>(),
+];
 
 /// A scaling backend: the platform, as far as one process is concerned.
 #[async_trait]

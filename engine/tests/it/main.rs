@@ -1,3 +1,9 @@
 //! The integration tests of the engine, in one binary.
 mod bot;
+mod email;
+mod heroku;
+mod heroku_router_log;
+mod heroku_wire;
 mod scripted;
+mod webhook;
+mod wire;

@@ -1,0 +1,71 @@
+//! The reference of all settings on one page, and what editors and people start from: schema and example.
+
+use anyhow::Result;
+use autoscalebot_core::decision;
+use autoscalebot_engine::{environment, measurement, notification};
+use schemars::{JsonSchema, schema_for};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    Generated,
+    page::{Stage, snake_case, stages},
+    table::table,
+};
+
+/// The files that are generated as a whole.
+pub fn all() -> Result<Vec<Generated>> {
+    Ok(vec![Generated { path: "docs/settings.md".into(), text: reference()? }])
+}
+
+const BEGINNING: &str = "\
+<!-- Written by `cargo xtask docs`. Change the doc comments in the code, not this file. -->
+
+# Settings
+
+A settings file names, for each process, one backend per stage and its settings. Names are written as here or in
+the original's spelling, which is the same in capitals. A text may take a value from the environment: `${NAME}`.
+`autoscalebot example` prints a file to start from, `autoscalebot schema` the JSON Schema for your editor, and
+`autoscalebot check` every mistake at once.
+
+A stage's common settings stand in the same `settings` table as those of the backend.
+";
+
+fn reference() -> Result<String> {
+    let mut text = BEGINNING.to_owned();
+    for stage in stages() {
+        let Stage { name, backends } = stage;
+        text += &format!("\n## {name}\n");
+        if let Some(table) = common(name)? {
+            text += &format!("\n### Every {name} backend\n\n{table}");
+        }
+        for backend in backends {
+            text += &format!("\n### {}\n\n", backend.name);
+            text += &format!("About it: [{0}](backends/{name}/{1}.md)", backend.name, snake_case(backend.name));
+            if !backend.original_names.is_empty() {
+                let names: Vec<String> = backend.original_names.iter().map(|name| format!("`{name}`")).collect();
+                text += &format!(". Also found as {}", names.join(", "));
+            }
+            text += &format!(".\n\n{}", backend.table);
+        }
+    }
+    text += "\n## Environment variables\n\n| variable | meaning |\n|---|---|\n";
+    for variable in environment::VARIABLES {
+        text += &format!("| `{}` | {} |\n", variable.name, variable.meaning);
+    }
+    Ok(text)
+}
+
+/// The table of the settings that every backend of a stage has.
+fn common(stage: &str) -> Result<Option<String>> {
+    Ok(match stage {
+        "measurement" => Some(table_of::<measurement::Common>()?),
+        "decision" => Some(table_of::<decision::Common>()?),
+        "notification" => Some(table_of::<notification::Common>()?),
+        _ => None,
+    })
+}
+
+fn table_of<Settings: JsonSchema + Serialize + Default>() -> Result<String> {
+    Ok(table(&Value::from(schema_for!(Settings)), &serde_json::to_value(Settings::default())?))
+}

@@ -1,0 +1,112 @@
+//! The board that says which processes of an entry there are and what state each is in; the router reads it.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::sync::watch;
+
+/// Counts every start of a process on a platform; tells two lives of `web.1` apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunNumber(pub u64);
+
+impl RunNumber {
+    /// What the variable that marks a process begins with.
+    #[must_use]
+    pub fn mark(self) -> String {
+        format!("{}:", self.0)
+    }
+}
+
+/// What a process is doing. A stopping one is no longer on the board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Does not accept connections yet.
+    Starting,
+    /// Does.
+    Up,
+    /// Ended by itself and waits to be started again.
+    Crashed,
+}
+
+/// One process on the board.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// `web.1`
+    pub name: Arc<str>,
+    /// What it is doing.
+    pub phase: Phase,
+    /// Where it accepts connections, once it does.
+    pub address: Option<SocketAddr>,
+    /// Requests that it is working on.
+    pub outstanding: Arc<AtomicUsize>,
+}
+
+impl Member {
+    /// Without any request yet.
+    #[must_use]
+    pub fn new(name: Arc<str>, phase: Phase, address: Option<SocketAddr>) -> Self {
+        Self { name, phase, address, outstanding: Arc::default() }
+    }
+
+    /// Requests that it is working on.
+    #[must_use]
+    pub fn load(&self) -> usize {
+        self.outstanding.load(Ordering::Relaxed)
+    }
+}
+
+/// What is on the board.
+#[derive(Debug, Clone, Default)]
+pub struct Members {
+    /// So many should be there.
+    pub wanted: u32,
+    /// Those that are there, in the order of their starts.
+    pub present: BTreeMap<RunNumber, Member>,
+}
+
+/// The board of one entry.
+#[derive(Debug)]
+pub struct Board(watch::Sender<Members>);
+
+impl Default for Board {
+    fn default() -> Self {
+        Self(watch::Sender::new(Members::default()))
+    }
+}
+
+impl Board {
+    /// A process is there, or in another state.
+    pub fn join(&self, run: RunNumber, member: Member) {
+        self.0.send_modify(|members| {
+            members.present.insert(run, member);
+        });
+    }
+
+    /// A process is no longer there for new requests.
+    pub fn leave(&self, run: RunNumber) {
+        self.0.send_if_modified(|members| members.present.remove(&run).is_some());
+    }
+
+    /// So many should be there from now on. Whether that is news.
+    pub fn want(&self, wanted: u32) -> bool {
+        self.0.send_if_modified(|members| std::mem::replace(&mut members.wanted, wanted) != wanted)
+    }
+
+    /// So many should be there.
+    #[must_use]
+    pub fn wanted(&self) -> u32 {
+        self.0.borrow().wanted
+    }
+
+    /// To read the board and be told of changes.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<Members> {
+        self.0.subscribe()
+    }
+}
