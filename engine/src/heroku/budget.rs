@@ -63,6 +63,8 @@ pub struct Budget {
     counted_at: Duration,
     silent_until: Duration,
     refusals_in_a_row: u32,
+    /// A 429 says that the pool is empty and not when it will be full: one call after the silence asks.
+    may_ask: bool,
 }
 
 impl Budget {
@@ -75,6 +77,7 @@ impl Budget {
             counted_at: now,
             silent_until: Duration::ZERO,
             refusals_in_a_row: 0,
+            may_ask: false,
         }
     }
 
@@ -94,6 +97,10 @@ impl Budget {
             return Err(Scarce { wait: self.silent_until.saturating_sub(now), told: true });
         }
         let tokens = self.tokens(now);
+        if std::mem::take(&mut self.may_ask) {
+            self.count((tokens - 1.0).max(0.0), now);
+            return Ok(());
+        }
         let needed = match purpose {
             Purpose::Optional => RESERVE + 1.0,
             Purpose::Needed => 1.0,
@@ -114,15 +121,17 @@ impl Budget {
         }
     }
 
-    /// An answer that was not a 429.
-    pub fn accepted(&mut self) {
-        self.refusals_in_a_row = 0;
+    /// An answer that was not a 429. Should it not tell what is left (`learn`), there is at least enough to go on.
+    pub fn accepted(&mut self, now: Duration) {
+        if std::mem::take(&mut self.refusals_in_a_row) > 0 {
+            self.count(self.tokens(now).max(RESERVE * 2.0), now);
+        }
     }
 
     /// A 429. Returns how long nobody sends anything.
     pub fn refused(&mut self, retry_after: Option<Duration>, now: Duration) -> Duration {
-        // Whoever refuses need not be out of tokens for long: the next answer tells. Until then only needed calls go out.
-        self.count(self.tokens(now).min(RESERVE), now);
+        self.count(0.0, now);
+        self.may_ask = true;
         // Calls that were under way together are refused together; that is one refusal.
         if now >= self.silent_until {
             self.refusals_in_a_row = self.refusals_in_a_row.saturating_add(1);
@@ -214,13 +223,24 @@ mod tests {
         assert_eq!(budget.refused(None, START), FIRST_WAIT, "a call that was under way");
         assert_eq!(budget.refused(None, later(2)), SECOND_WAIT);
         assert_eq!(budget.refused(None, later(40)), SECOND_WAIT * 2);
-        budget.accepted();
+        budget.accepted(later(900));
         assert_eq!(budget.refused(None, later(1000)), FIRST_WAIT);
         let mut now = later(2000);
         for _ in 0..20 {
             now += budget.refused(None, now);
         }
         assert_eq!(budget.refused(None, now), LONGEST_WAIT);
+    }
+
+    #[test]
+    fn after_the_silence_one_read_asks_how_things_stand_and_its_answer_opens_the_way() {
+        let mut budget = Budget::new(START);
+        let silence = budget.refused(None, START);
+        let after = START + silence;
+        assert_eq!(budget.take(Purpose::Optional, after), Ok(()));
+        assert!(budget.take(Purpose::Optional, after).is_err(), "one is enough to ask");
+        budget.accepted(after);
+        assert_eq!(budget.take(Purpose::Optional, after), Ok(()));
     }
 
     #[test]
