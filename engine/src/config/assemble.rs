@@ -111,7 +111,12 @@ impl<'a> File<'a> {
                     if names.insert(&key.name) {
                         processes.push((key, node));
                     } else {
-                        findings.error(Finding::new(key.span, &key.name, "this process stands here a second time", "each process once"));
+                        findings.error(Finding::new(
+                            key.span,
+                            &key.name,
+                            "this process stands here a second time",
+                            "each process once",
+                        ));
                     }
                 }
                 if processes.is_empty() {
@@ -164,7 +169,11 @@ impl Assembler<'_> {
             }
         };
         let notification = self.notification(name, key.span, process.notification);
-        Some(ProcessConfig { signals: signals.into_iter().collect::<Option<_>>()?, scaling: scaling?, notification: notification? })
+        Some(ProcessConfig {
+            signals: signals.into_iter().collect::<Option<_>>()?,
+            scaling: scaling?,
+            notification: notification?,
+        })
     }
 
     fn signal(
@@ -185,11 +194,19 @@ impl Assembler<'_> {
         {
             decision.settings.push((Key { name: "time_zone".to_owned(), span: zone.span }, zone.clone()));
         }
-        let (measurement, measurement_common) =
-            self.with_common::<measurement::Common, _, _>(measurement::BACKENDS, &format!("{prefix}.measurement"), span, measurement);
+        let (measurement, measurement_common) = self.with_common::<measurement::Common, _, _>(
+            measurement::BACKENDS,
+            &format!("{prefix}.measurement"),
+            span,
+            measurement,
+        );
         let decision_block = decision.clone();
-        let (decision, decision_common) =
-            self.with_common::<decision::Common, _, _>(decision::BACKENDS, &format!("{prefix}.decision"), span, decision);
+        let (decision, decision_common) = self.with_common::<decision::Common, _, _>(
+            decision::BACKENDS,
+            &format!("{prefix}.decision"),
+            span,
+            decision,
+        );
         let (measurement_common, decision_common) = (measurement_common?, decision_common?);
         let given = Given {
             path: format!("{prefix}.decision.settings"),
@@ -221,7 +238,8 @@ impl Assembler<'_> {
     {
         let schema = schema_for!(Common);
         let names = registry::property_names(&schema);
-        let (common, own) = std::mem::take(&mut block.settings).into_iter().partition(|(key, _)| names.contains(&key.name));
+        let (common, own) =
+            std::mem::take(&mut block.settings).into_iter().partition(|(key, _)| names.contains(&key.name));
         block.settings = own;
         let given = Given { path: format!("{path}.settings"), span: block.span, values: common };
         let parsed = self.common::<Common>(&schema, &given);
@@ -260,13 +278,23 @@ impl Assembler<'_> {
     ) -> Option<BackendSettings> {
         let Some((name, name_span)) = &block.backend else {
             let all = entries.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
-            self.findings.error(Finding::new(block.span, format!("{path}.backend"), "there is no backend", format!("one of {all}")));
+            self.findings.error(Finding::new(
+                block.span,
+                format!("{path}.backend"),
+                "there is no backend",
+                format!("one of {all}"),
+            ));
             return None;
         };
         let entry = match find(entries, name) {
             Ok(entry) => entry,
             Err(problem) => {
-                self.findings.error(Finding::new(*name_span, format!("{path}.backend"), problem.found, problem.allowed));
+                self.findings.error(Finding::new(
+                    *name_span,
+                    format!("{path}.backend"),
+                    problem.found,
+                    problem.allowed,
+                ));
                 return None;
             }
         };
@@ -308,7 +336,8 @@ impl Assembler<'_> {
         span: Span,
         notification: Option<original::Notification>,
     ) -> Option<NotificationConfig> {
-        let mut notification = notification.unwrap_or(original::Notification { span, backends: Vec::new(), settings: Vec::new() });
+        let mut notification =
+            notification.unwrap_or(original::Notification { span, backends: Vec::new(), settings: Vec::new() });
         if notification.backends.is_empty() {
             let backend = Some(("Console".to_owned(), notification.span));
             notification.backends.push(Block { span: notification.span, backend, settings: Vec::new() });
@@ -319,7 +348,8 @@ impl Assembler<'_> {
         let path = format!("{process}.notification.settings");
         let (common, shared): (Vec<_>, Vec<_>) =
             notification.settings.into_iter().partition(|(key, _)| common_names.contains(&key.name));
-        let common = self.common::<notification::Common>(&schema, &Given { path, span: notification.span, values: common });
+        let common =
+            self.common::<notification::Common>(&schema, &Given { path, span: notification.span, values: common });
         // What is not for all is for those backends that know it; somebody must.
         let mut taken = vec![false; shared.len()];
         let mut backends = Vec::new();
@@ -352,8 +382,10 @@ impl Assembler<'_> {
                 let entry = find(notification::BACKENDS, backend.backend).ok();
                 entry.map(|entry| registry::property_names(&(entry.schema)())).unwrap_or_default()
             });
-            let all: Vec<String> = common_names.iter().cloned().chain(of_backends).chain(["notify_on".to_owned()]).collect();
-            let meant = nearest(&key.name, all.iter().map(String::as_str)).map(|meant| format!(", did you mean {meant}?"));
+            let all: Vec<String> =
+                common_names.iter().cloned().chain(of_backends).chain(["notify_on".to_owned()]).collect();
+            let meant =
+                nearest(&key.name, all.iter().map(String::as_str)).map(|meant| format!(", did you mean {meant}?"));
             let found = format!("unknown setting{}", meant.unwrap_or_default());
             let path = format!("{process}.notification.settings.{}", key.name);
             self.findings.error(Finding::new(key.span, path, found, all.join(", ")));
@@ -412,7 +444,8 @@ impl Assembler<'_> {
                 continue;
             }
             let mut value = node.to_value();
-            let whole_variable = node.as_text().is_some_and(|text| is_one_variable(text)) || !node.environment.is_empty();
+            let whole_variable =
+                node.as_text().is_some_and(|text| is_one_variable(text)) || !node.environment.is_empty();
             if let Err((found, allowed)) = fill_in(&mut value, self.environment) {
                 self.findings.error(Finding::new(node.span, path, found, allowed));
                 continue;
@@ -429,7 +462,8 @@ impl Assembler<'_> {
         let span = place_of(given, &problem.path);
         let separator = if problem.path.is_empty() { "" } else { "." };
         let path = format!("{}{separator}{}", given.path, problem.path);
-        let found = if is_secret && problem.found.starts_with("found ") { "found something else" } else { &problem.found };
+        let found =
+            if is_secret && problem.found.starts_with("found ") { "found something else" } else { &problem.found };
         self.findings.error(Finding::new(span, path, found, &problem.allowed));
     }
 
@@ -514,7 +548,9 @@ fn is_secret(schema: &Schema, name: &str) -> bool {
 
 /// Settings that may hold secrets inside: headers, an environment.
 fn names_a_secret(name: &str) -> bool {
-    ["key", "password", "secret", "token", "headers", "env"].iter().any(|word| name.split('_').any(|part| part == *word))
+    ["key", "password", "secret", "token", "headers", "env"]
+        .iter()
+        .any(|word| name.split('_').any(|part| part == *word))
 }
 
 /// A text that is one `${NAME}`.

@@ -258,7 +258,8 @@ fn blank_what_follows_secret_words(line: &mut String) {
             let after = lower.find(word)? + word.len();
             // `API_KEY': 'abc'`, `api_key = "abc"`: a separator follows within a quote's width.
             let rest = &lower[after..];
-            let name = rest.find([':', '=']).filter(|at| rest[..*at].chars().all(|letter| "_'\" s".contains(letter)))?;
+            let name =
+                rest.find([':', '=']).filter(|at| rest[..*at].chars().all(|letter| "_'\" s".contains(letter)))?;
             Some(after + name + 1)
         })
         .min();

@@ -6,9 +6,9 @@ use super::{
     Config, ConfigErrors,
     assemble::{Origin, assemble},
     error::{Finding, Findings},
-    json, python,
+    json, python, toml,
     tree::{Content, DEEPEST_LEVELS, Document, LARGEST_FILE_BYTES, MOST_NODES, Node},
-    toml, yaml,
+    yaml,
 };
 use crate::environment::{self, Environment};
 
@@ -90,7 +90,12 @@ fn parse(
         "toml" => toml::parse(&document),
         "yaml" | "yml" => yaml::parse(&document),
         "json" => json::parse(&document),
-        other => Err(Finding::new(None, "", format!("the ending {other:?} is no format of settings"), "one of .py, .toml, .yaml, .json")),
+        other => Err(Finding::new(
+            None,
+            "",
+            format!("the ending {other:?} is no format of settings"),
+            "one of .py, .toml, .yaml, .json",
+        )),
     };
     let assembled = match tree.and_then(bounded) {
         Err(finding) => {
@@ -140,7 +145,11 @@ fn find(source: Option<&str>, folder: &Path, environment: &Environment) -> Resul
                 return Ok(path);
             }
         }
-        let found = format!("no settings: neither --settings nor {} is given, and there is none of {}", environment::SETTINGS.name, looked.join(", "));
+        let found = format!(
+            "no settings: neither --settings nor {} is given, and there is none of {}",
+            environment::SETTINGS.name,
+            looked.join(", ")
+        );
         let allowed = "a settings file; `autoscalebot example > autoscale_settings.toml` begins one, and `autoscalebot demo` \
                        needs none";
         return Err(ConfigErrors::without_place("", found, allowed));
@@ -162,7 +171,8 @@ fn find(source: Option<&str>, folder: &Path, environment: &Environment) -> Resul
             }
         }
     }
-    let found = format!("{whence} names {named:?}, and there is no such file or module; looked for {}", looked.join(", "));
+    let found =
+        format!("{whence} names {named:?}, and there is no such file or module; looked for {}", looked.join(", "));
     Err(ConfigErrors::without_place("", found, "a path, or a module name such as autoscale_settings"))
 }
 

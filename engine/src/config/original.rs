@@ -235,7 +235,8 @@ fn settings_of<'a>(
 /// The rule, and the exceptions that stay in their stage.
 fn rename(entries: Vec<(&Key, &Node)>, stage: Stage) -> Vec<(Key, Node)> {
     let ours = |name: String| {
-        let exception = RENAMED.iter().find(|entry| entry.stage == stage && entry.to_stage == stage && entry.from == name);
+        let exception =
+            RENAMED.iter().find(|entry| entry.stage == stage && entry.to_stage == stage && entry.from == name);
         exception.map_or(name, |entry| entry.to.to_owned())
     };
     entries
@@ -250,11 +251,8 @@ fn move_between_stages(process: &str, signal: &mut Signal, findings: &mut Findin
     for entry in RENAMED.iter().filter(|entry| entry.stage == Stage::Measurement && entry.to_stage == Stage::Decision) {
         let Some(index) = measurement.settings.iter().position(|(key, _)| key.name == entry.from) else { continue };
         let (key, node) = measurement.settings.remove(index);
-        let decision = signal.decision.get_or_insert_with(|| Block {
-            span: key.span,
-            backend: None,
-            settings: Vec::new(),
-        });
+        let decision =
+            signal.decision.get_or_insert_with(|| Block { span: key.span, backend: None, settings: Vec::new() });
         let (from, to) = (entry.from.to_uppercase(), entry.to.to_uppercase());
         let sentence = format!("{process}: {from} is taken as {to} of the decision: {}", entry.why);
         findings.warn(key.span, sentence);

@@ -79,7 +79,11 @@ impl Reader<'_> {
         match target {
             Expr::Name(name) => {
                 let (size, _) = value.size_and_depth();
-                let value = if size > MOST_NODES { refuse(target.range(), "more values than any settings have") } else { value };
+                let value = if size > MOST_NODES {
+                    refuse(target.range(), "more values than any settings have")
+                } else {
+                    value
+                };
                 self.names.insert(name.id.to_string(), (span(name.range), value));
             }
             other => self.spoil_names_in(other, other.range(), "is changed after it was assigned"),
@@ -109,7 +113,9 @@ impl Reader<'_> {
         let scalar = |value: Value| Node::new(Content::Scalar(value), span(range));
         match expression {
             Expr::StringLiteral(text) => scalar(Value::String(text.value.to_str().to_owned())),
-            Expr::NumberLiteral(number) => number_of(&number.value).map_or_else(|| refuse(range, "a number that is too large"), scalar),
+            Expr::NumberLiteral(number) => {
+                number_of(&number.value).map_or_else(|| refuse(range, "a number that is too large"), scalar)
+            }
             Expr::BooleanLiteral(boolean) => scalar(Value::Bool(boolean.value)),
             Expr::NoneLiteral(_) => scalar(Value::Null),
             Expr::List(list) => self.list(&list.elts, range),

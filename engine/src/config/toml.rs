@@ -38,7 +38,12 @@ fn table_of(table: &DeTable<'_>, span: std::ops::Range<usize>, depth: usize) -> 
 fn value_of(value: &Spanned<DeValue<'_>>, depth: usize) -> Result<Node, Finding> {
     let span = value.span();
     if depth > DEEPEST_LEVELS {
-        return Err(Finding::new(Span::from(span), "", "this is nested too deeply", "settings, which need eight levels"));
+        return Err(Finding::new(
+            Span::from(span),
+            "",
+            "this is nested too deeply",
+            "settings, which need eight levels",
+        ));
     }
     let wrong = |what: &str| Finding::new(Span::from(span.clone()), "", format!("{what} {}", &value_text(value)), "");
     let scalar = |value| Ok(Node::new(Content::Scalar(value), span.clone()));
