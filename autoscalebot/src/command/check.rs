@@ -84,7 +84,9 @@ fn in_force(config: &ProcessConfig, now: &Moment) -> String {
         let common = &signal.decision_common;
         let Ok(zone) = resolve_time_zone(common) else { continue };
         let name = zone.iana_name().unwrap_or("the machine's own").to_owned();
-        let Ok(bounds) = Bounds::new(common.min_processes.clone(), common.max_processes.clone(), zone) else { continue };
+        let Ok(bounds) = Bounds::new(common.min_processes.clone(), common.max_processes.clone(), zone) else {
+            continue;
+        };
         let range = bounds.at(now);
         let _ = write!(text, "  now {} in {name}: {} to {} processes", bounds.local_time(now), range.min, range.max);
         match next_change(&bounds, now) {

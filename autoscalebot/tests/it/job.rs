@@ -133,10 +133,13 @@ async fn an_app_that_hangs_or_breaks_grows_and_stays_within_its_bounds() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_the_api_does_it_recovers_by_itself() {
-    for fault in [Fault::status(401), Fault::rate_limited(), Fault::status(503), Fault::EdgeHtml, Fault::Hang, Fault::Reset] {
+    for fault in
+        [Fault::status(401), Fault::rate_limited(), Fault::status(503), Fault::EdgeHtml, Fault::Hang, Fault::Reset]
+    {
         let (fake, app, folder) = (heroku(1).await, App::start(slow()).await, Folder::new());
         let extra = "'MAX_PROCESSES': 2,";
-        let text = settings(&app, extra).replace("'APP_NAME': APP_NAME,", "'APP_NAME': APP_NAME, 'TIMEOUT_SECONDS': 1,");
+        let text =
+            settings(&app, extra).replace("'APP_NAME': APP_NAME,", "'APP_NAME': APP_NAME, 'TIMEOUT_SECONDS': 1,");
         folder.write("autoscale_settings.py", &text);
         fake.fail_next(fault.clone(), 3);
         let program = start(&folder, &fake);

@@ -57,5 +57,16 @@ backend = "DryRun"
     let (code, out, error) = output(&["eval", "--json", "--settings", "autoscale_settings"], &folder);
     assert_eq!(code, 0, "{error}");
     let rows: serde_json::Value = serde_json::from_str(&out).unwrap();
-    insta::assert_snapshot!(format!("{rows:#}"), @r#""#);
+    assert_eq!(
+        rows,
+        serde_json::json!([{
+            "process": "web",
+            "sample": {"backend": "Command", "data": 42, "success": true},
+            "running": 1,
+            "wanted": 2,
+            "order": {"from": 1, "to": 2},
+            "limit": null,
+            "reason": {"key": "consecutive_high", "sentence": "1 reading above 40 (42)"},
+        }])
+    );
 }
