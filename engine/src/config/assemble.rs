@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     environment::Environment,
-    measurement,
+    measurement::{self, url::UrlText},
     notification::{self, django_email::DJANGO_NAMES, filter::NOTIFY_ON_WORDS},
     scaling,
 };
@@ -306,9 +306,18 @@ impl Assembler<'_> {
         }
         let (own, unknown): (Vec<_>, Vec<_>) = given.values.into_iter().partition(|(key, _)| known.contains(&key.name));
         given.values = own;
-        for (key, _) in unknown {
+        for (key, node) in unknown {
             let all: Vec<&str> = beside.iter().chain(&known).map(String::as_str).collect();
-            let meant = nearest(&key.name, all.iter().copied()).map(|meant| format!(", did you mean {meant}?"));
+            let meant = nearest(&key.name, all.iter().copied());
+            // The value of a secret is one under a misspelt name, too.
+            if [Some(&*key.name), meant]
+                .into_iter()
+                .flatten()
+                .any(|name| is_secret(&schema, name) || names_a_secret(name))
+            {
+                self.findings.hide(node.span);
+            }
+            let meant = meant.map(|meant| format!(", did you mean {meant}?"));
             let found = format!("unknown setting{}", meant.unwrap_or_default());
             let allowed = if all.is_empty() { "no settings at all".to_owned() } else { all.join(", ") };
             self.findings.error(Finding::new(key.span, format!("{}.{}", given.path, key.name), found, allowed));
@@ -322,7 +331,11 @@ impl Assembler<'_> {
             let mut effective = (entry.defaults)();
             for (key, value) in settings.as_object().into_iter().flatten() {
                 let hidden = is_secret(&schema, key) || names_a_secret(key);
-                effective[key] = if hidden { Value::from(crate::secret::Secret::SHOWN) } else { value.clone() };
+                effective[key] = match value.as_str().filter(|_| is_url(&schema, key)) {
+                    _ if hidden => Value::from(crate::secret::Secret::SHOWN),
+                    Some(url) => Value::from(UrlText::new(url).to_string()),
+                    None => value.clone(),
+                };
             }
             self.origin(&format!("{path}.backend"), Value::from(entry.name), Some(*name_span), &[], *name_span == span);
             self.explain(&schema, &given, &effective);
@@ -437,7 +450,11 @@ impl Assembler<'_> {
                 readable = false;
                 self.findings.error(Finding { path: path.clone(), ..finding.clone() });
             });
-            if is_secret(schema, &key.name) || names_a_secret(&key.name) {
+            let holds_secret = |url: &str| UrlText::new(url).to_string() != url;
+            if is_secret(schema, &key.name)
+                || names_a_secret(&key.name)
+                || is_url(schema, &key.name) && node.as_text().is_some_and(holds_secret)
+            {
                 self.findings.hide(node.span);
             }
             if !readable {
@@ -544,6 +561,13 @@ fn place_of(given: &Given, path: &str) -> Span {
 fn is_secret(schema: &Schema, name: &str) -> bool {
     let property = schema.get("properties").and_then(|properties| properties.get(name));
     property.and_then(|property| property.get("writeOnly")).and_then(Value::as_bool).unwrap_or(false)
+}
+
+/// Settings whose text is an address, which may have a password or a token inside.
+fn is_url(schema: &Schema, name: &str) -> bool {
+    let property = schema.get("properties").and_then(|properties| properties.get(name));
+    let format = property.and_then(|property| property.get("format"));
+    format.and_then(Value::as_str) == Some(UrlText::FORMAT)
 }
 
 /// Settings that may hold secrets inside: headers, an environment.

@@ -55,6 +55,9 @@ pub enum OnTimeout {
 pub struct UrlText(String);
 
 impl UrlText {
+    /// The `format` by which its settings are known in a JSON Schema.
+    pub const FORMAT: &'static str = "uri-reference";
+
     /// Takes a text as it is.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
@@ -99,7 +102,7 @@ impl JsonSchema for UrlText {
         true
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string"})
+        json_schema!({"type": "string", "format": Self::FORMAT})
     }
 }
 

@@ -13,7 +13,7 @@ use autoscalebot_core::{
 };
 use autoscalebot_engine::{
     clock::SystemClock,
-    config::BackendSettings,
+    config::{BackendSettings, load},
     environment::Environment,
     measurement::{self, Measure, MeasureError},
     notification,
@@ -351,4 +351,29 @@ async fn asking_for_the_count_changes_nothing() {
         }
     }
     std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn neither_effective_settings_nor_errors_show_a_secret_of_a_settings_file() {
+    let folder = std::env::temp_dir().join(uuid::Uuid::new_v4().to_string());
+    std::fs::create_dir(&folder).unwrap();
+    let read = |settings: &str| {
+        let text = format!("[web.measurement]\nbackend = \"ResponseTime\"\nsettings = {{ {settings} }}\n");
+        std::fs::write(folder.join("s.toml"), format!("{text}[web.scaling]\nbackend = \"DryRun\"\n")).unwrap();
+        load::explain(Some("s.toml"), &folder, &Environment::default())
+    };
+    let url = format!("measurement_url = \"http://user:{SECRET}@localhost/?token={SECRET}\"");
+    let headers = format!("headers = {{ X-Key = \"{SECRET}\" }}");
+    let explained = read(&format!("{url}, {headers}")).map_err(|errors| errors.to_string()).unwrap();
+    let shown: Vec<String> = explained.origins.iter().map(|origin| format!("{origin:?}")).collect();
+    assert!(shown.iter().any(|origin| origin.contains("http://localhost/?…")), "{shown:#?}");
+    assert!(!shown.concat().contains(SECRET), "{shown:#?}");
+    for wrong in
+        [url.replace("http:", "ftp:"), headers.replace("headers", "headrs"), format!("{url}, {headers}, x = 1")]
+    {
+        let Err(errors) = read(&wrong) else { panic!("{wrong} is refused") };
+        let shown = format!("{} {errors} {errors:?}", errors.render(false));
+        assert!(!shown.contains(SECRET), "{shown}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
 }
