@@ -171,11 +171,12 @@ pub enum Held {
 /// What one observation led to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// How many processes run, when that is known.
+    /// How many processes run, when that is known. When it is not, the decision's count is only the last one known.
     pub running: Option<u32>,
     /// The bounds of this moment.
     pub range: Range,
-    /// The winning decision, already clamped.
+    /// The winning decision. Its count is already clamped; its direction is that of the wish, also when the clamp left
+    /// nothing of it.
     pub decision: Decision,
     /// Which signal it came from.
     pub signal: usize,

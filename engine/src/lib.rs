@@ -14,6 +14,7 @@ pub mod heroku;
 pub mod http;
 pub mod measurement;
 pub mod notification;
+pub mod program;
 pub mod scaling;
 pub mod schedule;
 pub mod secret;

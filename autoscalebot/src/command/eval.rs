@@ -43,6 +43,7 @@ pub fn run(settings: Option<&str>, wish: &Wish, around: &Surroundings) -> ExitCo
     if !wish.processes.is_empty() {
         loaded.config.processes.retain(|process, _| wish.processes.iter().any(|name| name == process.as_str()));
     }
+    command::keep_output_for_the_answer(&mut loaded.config);
     let runtime = match command::runtime(1) {
         Ok(runtime) => runtime,
         Err(code) => return code,

@@ -9,7 +9,11 @@ pub mod schema;
 
 use std::process::ExitCode;
 
-use autoscalebot_engine::config::ConfigErrors;
+use autoscalebot_core::registry::Backend;
+use autoscalebot_engine::{
+    config::{Config, ConfigErrors},
+    scaling::local::Local,
+};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::Surroundings;
@@ -18,6 +22,15 @@ use crate::cli::Surroundings;
 pub fn refuse(errors: &ConfigErrors, around: &Surroundings) -> ExitCode {
     eprint!("{}", errors.render(around.colour));
     ExitCode::from(2)
+}
+
+/// Standard output belongs to the answer of a command: what the processes of `Local` print goes to standard error.
+pub fn keep_output_for_the_answer(config: &mut Config) {
+    for process in config.processes.values_mut().filter(|process| process.scaling.backend == Local::NAME) {
+        if process.scaling.settings.get("output").is_none_or(|output| output == "stdout") {
+            process.scaling.settings["output"] = "stderr".into();
+        }
+    }
 }
 
 /// The runtime that carries everything that waits.

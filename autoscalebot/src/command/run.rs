@@ -20,6 +20,9 @@ use crate::{cli::Surroundings, command, watch::WatchedFile};
 /// From the signal to the exit. Five seconds are promised; the rest is for the system to take the program down.
 const SHUTDOWN: Duration = Duration::from_millis(4500);
 
+/// Signals within this time of the first are the same wish. Nobody presses Ctrl-C twice in half a second by decision.
+const TOGETHER: Duration = Duration::from_millis(500);
+
 /// Threads that carry bots. Bots wait nearly all of their time; more threads only cost memory and wake-ups.
 const MOST_WORKERS: usize = 2;
 
@@ -72,10 +75,9 @@ async fn serve(loaded: load::Loaded, settings: Option<&str>, dry_run: bool, arou
             () = file.changed() => reload(&mut fleet, settings, around).await,
         }
     }
-    // A second signal means "now".
     tokio::select! {
         () = fleet.shutdown(SHUTDOWN) => info!("stopped"),
-        _ = first(&mut terminate, &mut interrupt) => warn!("stopped at once, without waiting for calls in flight"),
+        () = once_more(&mut terminate, &mut interrupt) => warn!("stopped at once, without waiting for calls in flight"),
     }
     ExitCode::SUCCESS
 }
@@ -85,6 +87,20 @@ async fn first(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
     }
+}
+
+/// A second signal means "now". One that comes together with the first does not: `timeout` sends its signal to the
+/// program and to its group, and platforms may send SIGTERM more than once.
+async fn once_more(terminate: &mut Signal, interrupt: &mut Signal) {
+    let together = tokio::time::sleep(TOGETHER);
+    tokio::pin!(together);
+    loop {
+        tokio::select! {
+            _ = first(terminate, interrupt) => {}
+            () = &mut together => break,
+        }
+    }
+    first(terminate, interrupt).await;
 }
 
 async fn reload(fleet: &mut Fleet, settings: Option<&str>, around: &Surroundings) {

@@ -128,7 +128,7 @@ impl ConsecutiveThreshold {
         let (relation, threshold, needed) = match level {
             Level::Unknown => return Reason::new("unknown", why_unknown(newest)),
             Level::Between => {
-                let shown = newest.number().map(|number| thresholds.with_unit(number)).unwrap_or_default();
+                let shown = newest.number().map(|number| thresholds.with_unit(number).to_string()).unwrap_or_default();
                 let (low, high) = (thresholds.low, thresholds.with_unit(thresholds.high));
                 return Reason::new("between", format!("the newest reading, {shown}, is between {low} and {high}"));
             }

@@ -3,7 +3,10 @@
 //! *Low* is at or below the lower value, so that an empty queue scales down with `MIN_MEASUREMENT_VALUE: 0`; *high* is
 //! above the upper one. A failed measurement is neither, unless its backend knows that the app was too slow to answer.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    fmt::{self, Display as _, Write as _},
+};
 
 use crate::{
     sample::{CountsAs, Sample},
@@ -59,29 +62,34 @@ impl Thresholds {
 
     /// `1200 ms`.
     #[must_use]
-    pub fn with_unit(&self, number: Finite) -> String {
-        if self.unit.is_empty() { number.to_string() } else { format!("{number} {}", self.unit) }
+    pub fn with_unit(&self, number: Finite) -> impl fmt::Display + use<'_> {
+        fmt::from_fn(move |formatter| match &*self.unit {
+            "" => number.fmt(formatter),
+            unit => write!(formatter, "{number} {unit}"),
+        })
     }
 }
 
 /// The samples' numbers, oldest first, as `1310, 1405, timeout`; long lists are cut in the middle.
 #[must_use]
-pub fn numbers<'a>(newest_first: impl DoubleEndedIterator<Item = &'a Sample>) -> String {
+pub fn numbers<'a>(newest_first: impl DoubleEndedIterator<Item = &'a Sample> + ExactSizeIterator) -> String {
     // More numbers than this make no sentence.
     const SHOWN: usize = 8;
-    let mut words: Vec<String> = newest_first.rev().map(number).collect();
-    if words.len() > SHOWN {
-        words.splice(2..words.len() - 5, ["…".to_owned()]);
+    let count = newest_first.len();
+    let left_out = if count > SHOWN { 2..count - 5 } else { 0..0 };
+    // Written into one text, because an idle process at its min says this on every tick.
+    let mut words = String::new();
+    for (index, sample) in newest_first.rev().enumerate() {
+        let separator = if index == 0 { "" } else { ", " };
+        let _ = match (&sample.outcome, sample.number()) {
+            _ if index == left_out.start && !left_out.is_empty() => write!(words, "{separator}…"),
+            _ if left_out.contains(&index) => Ok(()),
+            (Err(failure), _) => write!(words, "{separator}{}", failure.key.replace('_', " ")),
+            (Ok(_), Some(number)) => write!(words, "{separator}{number}"),
+            (Ok(_), None) => write!(words, "{separator}a document"),
+        };
     }
-    words.join(", ")
-}
-
-fn number(sample: &Sample) -> String {
-    match (&sample.outcome, sample.number()) {
-        (Err(failure), _) => failure.key.replace('_', " "),
-        (Ok(_), Some(number)) => number.to_string(),
-        (Ok(_), None) => "a document".to_owned(),
-    }
+    words
 }
 
 /// What is wrong with a sample that has no level, for a sentence.

@@ -1,74 +1,188 @@
-//! temporary loader
-use super::*;
-use crate::environment::Environment;
-use autoscalebot_core::registry::{find, parse, property_names};
+//! From what the user named to settings: find the file, read it, put it together.
+
 use std::path::{Path, PathBuf};
-/// tmp
+
+use super::{
+    Config, ConfigErrors,
+    assemble::{Origin, assemble},
+    error::{Finding, Findings},
+    json, python, toml,
+    tree::{Content, DEEPEST_LEVELS, Document, LARGEST_FILE_BYTES, MOST_NODES, Node},
+    yaml,
+};
+use crate::environment::{self, Environment};
+
+/// The endings of settings files, in the order in which they are looked for.
+pub const ENDINGS: [&str; 5] = ["py", "toml", "yaml", "yml", "json"];
+
+/// Names that are looked for in the current folder when nobody names the settings.
+pub const USUAL_NAMES: [&str; 2] = ["autoscale_settings", "autoscalebot"];
+
+/// Settings that were read.
+#[derive(Debug)]
 pub struct Loaded {
-    /// c
+    /// The settings.
     pub config: Config,
-    /// w
+    /// What works but should be known.
     pub warnings: Vec<String>,
-    /// p
+    /// The file they came from.
     pub path: PathBuf,
 }
-fn split(v: &Value, common: &[String]) -> (Value, Value) {
-    let mut a = serde_json::Map::new();
-    let mut b = serde_json::Map::new();
-    if let Some(m) = v.as_object() {
-        for (k, v) in m {
-            if common.contains(k) {
-                a.insert(k.clone(), v.clone());
-            } else {
-                b.insert(k.clone(), v.clone());
+
+/// Settings with where each value came from.
+#[derive(Debug)]
+pub struct Explained {
+    /// The settings.
+    pub loaded: Loaded,
+    /// Every effective setting.
+    pub origins: Vec<Origin>,
+    /// The file's text, to name lines.
+    pub document: Document,
+}
+
+/// Reads the settings that `source` names: a path, or a module name such as `autoscale_settings`. Without it, the
+/// variable `AUTOSCALEBOT_SETTINGS` names them; without that, the usual names in `folder`.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn load(source: Option<&str>, folder: &Path, environment: &Environment) -> Result<Loaded, ConfigErrors> {
+    read(source, folder, environment, false).map(|explained| explained.loaded)
+}
+
+/// The same, and where each value came from.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn explain(source: Option<&str>, folder: &Path, environment: &Environment) -> Result<Explained, ConfigErrors> {
+    read(source, folder, environment, true)
+}
+
+fn read(
+    source: Option<&str>,
+    folder: &Path,
+    environment: &Environment,
+    explain: bool,
+) -> Result<Explained, ConfigErrors> {
+    let path = find(source, folder, environment)?;
+    let shown = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+    let failed = |what: String| ConfigErrors::without_place(&shown, what, "a readable settings file");
+    let size = std::fs::metadata(&path).map_err(|error| failed(format!("it cannot be read: {error}")))?.len();
+    if size > LARGEST_FILE_BYTES as u64 {
+        return Err(failed(format!("{size} bytes are more than settings need ({LARGEST_FILE_BYTES} at most)")));
+    }
+    let bytes = std::fs::read(&path).map_err(|error| failed(format!("it cannot be read: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8 text".to_owned()))?;
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
+    parse(&ending, Document::new(shown, text), environment, explain, path)
+}
+
+/// Reads a text in the format of this ending.
+fn parse(
+    ending: &str,
+    document: Document,
+    environment: &Environment,
+    explain: bool,
+    path: PathBuf,
+) -> Result<Explained, ConfigErrors> {
+    let mut findings = Findings::default();
+    let tree = match ending {
+        "py" => python::parse(&document, environment).and_then(|names| settings_of_module(names, &document)),
+        "toml" => toml::parse(&document),
+        "yaml" | "yml" => yaml::parse(&document),
+        "json" => json::parse(&document),
+        other => Err(Finding::new(
+            None,
+            "",
+            format!("the ending {other:?} is no format of settings"),
+            "one of .py, .toml, .yaml, .json",
+        )),
+    };
+    let assembled = match tree.and_then(bounded) {
+        Err(finding) => {
+            findings.error(finding);
+            None
+        }
+        Ok(root) => Some(assemble(&root, environment, explain, &mut findings)),
+    };
+    let warnings = findings.finish(&document)?;
+    let Some(assembled) = assembled else {
+        return Err(ConfigErrors::without_place(&document.file, "it could not be read", ""));
+    };
+    let loaded = Loaded { config: assembled.config, warnings, path };
+    Ok(Explained { loaded, origins: assembled.origins, document })
+}
+
+/// A module assigns many names; those that mean something here are kept.
+fn settings_of_module(names: Node, document: &Document) -> Result<Node, Finding> {
+    let Content::Table(entries) = names.content else { return Ok(names) };
+    if !entries.iter().any(|(key, _)| key.name == python::SETTINGS_NAME) {
+        let allowed = format!("{} = {{'web': {{…}}}}", python::SETTINGS_NAME);
+        let found = format!("{} does not assign {}", document.file, python::SETTINGS_NAME);
+        return Err(Finding::new(None, "", found, allowed));
+    }
+    Ok(Node::new(Content::Table(entries), names.span.start..names.span.end))
+}
+
+fn bounded(root: Node) -> Result<Node, Finding> {
+    let (size, depth) = root.size_and_depth();
+    if size > MOST_NODES || depth > DEEPEST_LEVELS {
+        let found = format!("{size} values on {depth} levels are more than settings need");
+        return Err(Finding::new(None, "", found, format!("at most {MOST_NODES} values on {DEEPEST_LEVELS} levels")));
+    }
+    Ok(root)
+}
+
+/// The file that is meant.
+fn find(source: Option<&str>, folder: &Path, environment: &Environment) -> Result<PathBuf, ConfigErrors> {
+    let (named, whence) = match source {
+        Some(source) => (Some(source), "--settings"),
+        None => (environment.get(environment::SETTINGS.name), environment::SETTINGS.name),
+    };
+    let mut looked = Vec::new();
+    let Some(named) = named else {
+        for name in USUAL_NAMES {
+            if let Some(path) = with_ending(folder, name, &mut looked) {
+                return Ok(path);
+            }
+        }
+        let found = format!(
+            "no settings: neither --settings nor {} is given, and there is none of {}",
+            environment::SETTINGS.name,
+            looked.join(", ")
+        );
+        let allowed = "a settings file; `autoscalebot example > autoscale_settings.toml` begins one, and `autoscalebot demo` \
+                       needs none";
+        return Err(ConfigErrors::without_place("", found, allowed));
+    };
+    let direct = folder.join(named);
+    if direct.is_file() {
+        return Ok(direct);
+    }
+    looked.push(direct.display().to_string());
+    // A module name, as the original takes it: dots are folders, and PYTHONPATH says where to look besides.
+    let is_module = named.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '.' | '-'));
+    if is_module {
+        let module = named.replace('.', "/");
+        let python_path = environment.get("PYTHONPATH").unwrap_or_default();
+        let folders = std::env::split_paths(python_path).filter(|path| !path.as_os_str().is_empty());
+        for place in std::iter::once(folder.to_owned()).chain(folders.map(|path| folder.join(path))) {
+            if let Some(path) = with_ending(&place, &module, &mut looked) {
+                return Ok(path);
             }
         }
     }
-    (Value::Object(a), Value::Object(b))
+    let found =
+        format!("{whence} names {named:?}, and there is no such file or module; looked for {}", looked.join(", "));
+    Err(ConfigErrors::without_place("", found, "a path, or a module name such as autoscale_settings"))
 }
-/// tmp
-pub fn load(source: Option<&str>, folder: &Path, _: &Environment) -> Result<Loaded, ConfigErrors> {
-    let path = folder.join(source.unwrap_or("autoscale_settings.toml"));
-    let text = std::fs::read_to_string(&path).map_err(|e| ConfigErrors(vec![e.to_string()]))?;
-    let v: Value = toml::from_str(&text).map_err(|e| ConfigErrors(vec![e.to_string()]))?;
-    let mut processes = BTreeMap::new();
-    for (name, p) in v.as_object().unwrap() {
-        let e = |_| ConfigErrors(vec![format!("{name} wrong")]);
-        let st = |s: &str, d: &str| (p[s]["backend"].as_str().unwrap_or(d).to_owned(), p[s]["settings"].clone());
-        let (mb, ms) = st("measurement", "ResponseTime");
-        let (db, ds) = st("decision", "ConsecutiveThreshold");
-        let (sb, ss) = st("scaling", "DryRun");
-        let (mc, ms) = split(&ms, &property_names(&schemars::schema_for!(measurement::Common)));
-        let (dc, ds) = split(&ds, &property_names(&schemars::schema_for!(decision::Common)));
-        let measurement = BackendSettings { backend: find(measurement::BACKENDS, &mb).map_err(e)?.name, settings: ms };
-        let decision = BackendSettings { backend: find(decision::BACKENDS, &db).map_err(e)?.name, settings: ds };
-        let scaling = BackendSettings {
-            backend: find(crate::scaling::BACKENDS, &sb).map_err(e)?.name,
-            settings: if ss.is_null() { serde_json::json!({}) } else { ss },
-        };
-        let backends = p["notification"]["backends"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default()
-            .iter()
-            .map(|b| BackendSettings {
-                backend: find(notification::BACKENDS, b.as_str().unwrap()).map_err(|_| 0).unwrap().name,
-                settings: serde_json::json!({}),
-            })
-            .collect();
-        processes.insert(
-            ProcessName::new(name.clone()).unwrap(),
-            ProcessConfig {
-                signals: vec![SignalConfig {
-                    measurement,
-                    measurement_common: parse(&mc).map_err(|p| ConfigErrors(vec![format!("{p:?}")]))?,
-                    decision,
-                    decision_common: parse(&dc).map_err(|p| ConfigErrors(vec![format!("{p:?}")]))?,
-                }],
-                scaling,
-                notification: NotificationConfig { backends, common: Default::default() },
-            },
-        );
+
+fn with_ending(folder: &Path, name: &str, looked: &mut Vec<String>) -> Option<PathBuf> {
+    let candidates = ENDINGS.iter().map(|ending| folder.join(format!("{name}.{ending}")));
+    for path in candidates {
+        if path.is_file() {
+            return Some(path);
+        }
+        looked.push(path.display().to_string());
     }
-    Ok(Loaded { config: Config { processes }, warnings: vec![], path })
+    None
 }

@@ -1,10 +1,33 @@
 //! Settings: from a file to values that need no more checking.
+//!
+//! ```text
+//!  load: find the file ─► toml | yaml | json | python ─► tree (with places) ─► original (old spellings) ─► assemble
+//! ```
+//!
+//! Every format becomes one tree that knows where each value stands, so old spellings, `${VAR}`, the reading into types
+//! and the errors are written once. All errors are told at once. A settings file with an error is never replaced by
+//! defaults.
+
+pub mod assemble;
+pub mod error;
+mod json;
+pub mod load;
+pub mod original;
+mod python;
+mod toml;
+pub mod tree;
+mod yaml;
 
 use std::collections::BTreeMap;
 
-use autoscalebot_core::{decision, names::ProcessName};
+use autoscalebot_core::{
+    decision,
+    names::{ProcessName, nearest},
+};
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
+pub use self::error::ConfigErrors;
 use crate::{measurement, notification};
 
 /// All settings of one program.
@@ -61,21 +84,16 @@ impl std::fmt::Debug for BackendSettings {
         formatter.debug_struct("BackendSettings").field("backend", &self.backend).finish_non_exhaustive()
     }
 }
-/// stub
-pub fn resolve_time_zone(_: &decision::Common) -> Result<jiff::tz::TimeZone, String> {
-    Ok(jiff::tz::TimeZone::UTC)
-}
-pub mod load;
-/// tmp
-#[derive(Debug)]
-pub struct ConfigErrors(pub Vec<String>);
-impl ConfigErrors {
-    /// tmp
-    pub fn lines(&self) -> Vec<String> {
-        self.0.clone()
-    }
-    /// tmp
-    pub fn render(&self, _: bool) -> String {
-        self.0.join("\n")
-    }
+
+/// The time zone of a decision's time tables; without a setting, the machine's.
+///
+/// # Errors
+/// A sentence when there is no such zone, with the nearest one.
+pub fn resolve_time_zone(common: &decision::Common) -> Result<TimeZone, String> {
+    let Some(name) = &common.time_zone else { return Ok(TimeZone::system()) };
+    TimeZone::get(name).map_err(|_| {
+        let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+        let meant = nearest(name, names.iter().map(String::as_str)).map(|meant| format!(", did you mean {meant}?"));
+        format!("there is no time zone {name:?}{}", meant.unwrap_or_default())
+    })
 }

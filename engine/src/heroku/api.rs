@@ -294,11 +294,11 @@ impl Api {
     fn read(&self, answer: &Answer, own_id: String) -> Result<Reply, ApiError> {
         let request_id = text_of(&answer.headers, REQUEST_ID).map_or(own_id, |id| self.presentable(&id));
         let now = self.now();
+        if answer.status != StatusCode::TOO_MANY_REQUESTS {
+            self.budget().accepted(now);
+        }
         if let Some(left) = text_of(&answer.headers, REMAINING).and_then(|left| left.trim().parse::<f64>().ok()) {
             self.budget().learn(left, now);
-        }
-        if answer.status != StatusCode::TOO_MANY_REQUESTS {
-            self.budget().accepted();
         }
         let body = serde_json::from_slice::<Value>(&answer.body);
         let status = answer.status;

@@ -27,11 +27,9 @@ const RESERVE: f64 = 100.0;
 /// which the refill can bear.
 const OLDEST: Duration = Duration::from_secs(300);
 
-/// Wait after the first 429 without `Retry-After`: by then two tokens have flowed back.
+/// Wait after the first 429 without `Retry-After`, doubled with each in a row: by then two tokens have flowed back, and if
+/// somebody else drinks all that flows back, the doubling soon gets out of the way.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
-
-/// Wait after the second in a row, doubled from there: somebody else drinks all that flows back, a dozen tokens meanwhile.
-const SECOND_WAIT: Duration = Duration::from_secs(10);
 
 /// Longest wait of our own; by then a quarter of the pool is back.
 const LONGEST_WAIT: Duration = Duration::from_secs(900);
@@ -63,6 +61,8 @@ pub struct Budget {
     counted_at: Duration,
     silent_until: Duration,
     refusals_in_a_row: u32,
+    /// A 429 says that the pool is empty and not when it will be full: one call after the silence asks.
+    may_ask: bool,
 }
 
 impl Budget {
@@ -75,6 +75,7 @@ impl Budget {
             counted_at: now,
             silent_until: Duration::ZERO,
             refusals_in_a_row: 0,
+            may_ask: false,
         }
     }
 
@@ -94,6 +95,10 @@ impl Budget {
             return Err(Scarce { wait: self.silent_until.saturating_sub(now), told: true });
         }
         let tokens = self.tokens(now);
+        if std::mem::take(&mut self.may_ask) {
+            self.count((tokens - 1.0).max(0.0), now);
+            return Ok(());
+        }
         let needed = match purpose {
             Purpose::Optional => RESERVE + 1.0,
             Purpose::Needed => 1.0,
@@ -114,23 +119,23 @@ impl Budget {
         }
     }
 
-    /// An answer that was not a 429.
-    pub fn accepted(&mut self) {
-        self.refusals_in_a_row = 0;
+    /// An answer that was not a 429. Should it not tell what is left (`learn`), there is at least enough to go on.
+    pub fn accepted(&mut self, now: Duration) {
+        if std::mem::take(&mut self.refusals_in_a_row) > 0 {
+            self.count(self.tokens(now).max(RESERVE * 2.0), now);
+        }
     }
 
     /// A 429. Returns how long nobody sends anything.
     pub fn refused(&mut self, retry_after: Option<Duration>, now: Duration) -> Duration {
-        // Whoever refuses need not be out of tokens for long: the next answer tells. Until then only needed calls go out.
-        self.count(self.tokens(now).min(RESERVE), now);
+        self.count(0.0, now);
+        self.may_ask = true;
         // Calls that were under way together are refused together; that is one refusal.
         if now >= self.silent_until {
             self.refusals_in_a_row = self.refusals_in_a_row.saturating_add(1);
         }
-        let own = match self.refusals_in_a_row {
-            0 | 1 => FIRST_WAIT,
-            more => SECOND_WAIT.saturating_mul(1 << (more - 2).min(8)).min(LONGEST_WAIT),
-        };
+        let doublings = self.refusals_in_a_row.saturating_sub(1).min(10);
+        let own = FIRST_WAIT.saturating_mul(1 << doublings).min(LONGEST_WAIT);
         let wait = retry_after.map_or(own, |asked| asked.min(Duration::from_secs(3600)));
         self.silent_until = self.silent_until.max(now + wait);
         self.silent_until.saturating_sub(now)
@@ -212,15 +217,26 @@ mod tests {
         let mut budget = Budget::new(START);
         assert_eq!(budget.refused(None, START), FIRST_WAIT);
         assert_eq!(budget.refused(None, START), FIRST_WAIT, "a call that was under way");
-        assert_eq!(budget.refused(None, later(2)), SECOND_WAIT);
-        assert_eq!(budget.refused(None, later(40)), SECOND_WAIT * 2);
-        budget.accepted();
+        assert_eq!(budget.refused(None, later(2)), FIRST_WAIT * 2);
+        assert_eq!(budget.refused(None, later(40)), FIRST_WAIT * 4);
+        budget.accepted(later(900));
         assert_eq!(budget.refused(None, later(1000)), FIRST_WAIT);
         let mut now = later(2000);
         for _ in 0..20 {
             now += budget.refused(None, now);
         }
         assert_eq!(budget.refused(None, now), LONGEST_WAIT);
+    }
+
+    #[test]
+    fn after_the_silence_one_read_asks_how_things_stand_and_its_answer_opens_the_way() {
+        let mut budget = Budget::new(START);
+        let silence = budget.refused(None, START);
+        let after = START + silence;
+        assert_eq!(budget.take(Purpose::Optional, after), Ok(()));
+        assert!(budget.take(Purpose::Optional, after).is_err(), "one is enough to ask");
+        budget.accepted(after);
+        assert_eq!(budget.take(Purpose::Optional, after), Ok(()));
     }
 
     #[test]

@@ -27,7 +27,10 @@ use serde_json::{Value, json};
 use url::Url;
 use uuid::Uuid;
 
-use super::{Context, Measure, MeasureError, Measured};
+use super::{
+    Context, Measure, MeasureError, Measured,
+    url::{OnTimeout, UrlText},
+};
 use crate::{
     heroku::{
         account::{account, address, app, app_name_problem},
@@ -58,24 +61,14 @@ pub enum Times {
     Sum,
 }
 
-/// What an app that cannot answer in time tells about the load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OnTimeout {
-    /// It counts as a high reading.
-    High,
-    /// It counts as unknown.
-    Hold,
-}
-
 /// Settings of `HerokuServiceTime`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The page to request: a path of the app, or a whole address that Heroku routes to it.
-    pub measurement_url: String,
+    pub measurement_url: UrlText,
     /// What a path is relative to. Without it, the app's own web address as Heroku knows it.
-    pub base_url: String,
+    pub base_url: UrlText,
     /// The app. Without it, the one of the process's scaling settings.
     pub app_name: String,
     /// The API key. Without it, the one of the process's scaling settings, else the environment variable `HEROKU_API_KEY`.
@@ -100,8 +93,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            measurement_url: "/measurement".to_owned(),
-            base_url: String::new(),
+            measurement_url: UrlText::new("/measurement"),
+            base_url: UrlText::default(),
             app_name: String::new(),
             api_key: Secret::default(),
             api_url: String::new(),
@@ -135,12 +128,12 @@ impl Backend for HerokuServiceTime {
         if !settings.api_url.is_empty() {
             problems.extend(address("api_url", &settings.api_url).err());
         }
-        if !settings.base_url.is_empty() {
+        if !settings.base_url.reveal().is_empty() {
             problems.extend(web_address("base_url", &settings.base_url).err());
         }
-        if settings.measurement_url.is_empty() {
+        if settings.measurement_url.reveal().is_empty() {
             problems.push(Problem::new("measurement_url", "it is empty", "a path such as /measurement"));
-        } else if settings.measurement_url.contains("://") {
+        } else if settings.measurement_url.reveal().contains("://") {
             problems.extend(web_address("measurement_url", &settings.measurement_url).err());
         }
         problems.extend(timeout_problem("timeout_seconds", settings.timeout_seconds));
@@ -171,12 +164,12 @@ impl Backend for HerokuServiceTime {
     }
 }
 
-fn web_address(path: &'static str, text: &str) -> Result<Url, Problem> {
+fn web_address(path: &'static str, text: &UrlText) -> Result<Url, Problem> {
     let allowed = "an address that begins with https:// or http://";
-    match Url::parse(text) {
+    match Url::parse(text.reveal()) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
-        Ok(_) => Err(Problem::new(path, format!("found {text:?}"), allowed)),
-        Err(error) => Err(Problem::new(path, format!("found {text:?}: {error}"), allowed)),
+        Ok(_) => Err(Problem::new(path, format!("found {text}"), allowed)),
+        Err(error) => Err(Problem::new(path, format!("found {text}: {error}"), allowed)),
     }
 }
 
@@ -218,11 +211,11 @@ impl HerokuServiceTime {
     /// The page's whole address.
     async fn url(&self) -> Result<Url, MeasureError> {
         let page = &self.settings.measurement_url;
-        if page.contains("://") {
+        if page.reveal().contains("://") {
             return web_address("measurement_url", page)
                 .map_err(|problem| MeasureError::unknown("no_address", problem.to_string()));
         }
-        let base = if self.settings.base_url.is_empty() {
+        let base = if self.settings.base_url.reveal().is_empty() {
             let info = self.app.info(ADDRESS_LIMIT).await;
             let info =
                 info.map_err(|error| MeasureError { key: error.key, ..MeasureError::unknown("", error.message) })?;
@@ -234,10 +227,10 @@ impl HerokuServiceTime {
             web_address("base_url", &self.settings.base_url)
                 .map_err(|problem| MeasureError::unknown("no_address", problem.to_string()))?
         };
-        base.join(page).map_err(|error| {
+        base.join(page.reveal()).map_err(|error| {
             MeasureError::unknown(
                 "no_address",
-                format!("MEASUREMENT_URL {page:?} is no path of {}: {error}", shown(&base)),
+                format!("MEASUREMENT_URL {page} is no path of {}: {error}", shown(&base)),
             )
         })
     }

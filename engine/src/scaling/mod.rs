@@ -3,6 +3,7 @@
 //! `count` asks the platform, every time; nothing is remembered in its place. `scale_to` sets an absolute number, so that
 //! a repeated call does no harm. What a platform refuses is a [`ScaleError`] that says what to do about it.
 
+pub mod command;
 pub mod dry_run;
 pub mod heroku;
 pub mod local;
@@ -20,7 +21,8 @@ use url::Url;
 use crate::shared::Shared;
 
 /// Every scaling backend, in the order of the docs.
-pub const BACKENDS: &[Entry<dyn Scale, Context>] = &[entry::<heroku::Heroku>(), entry::<local::Local>()];
+pub const BACKENDS: &[Entry<dyn Scale, Context>] =
+    &[entry::<heroku::Heroku>(), entry::<local::Local>(), entry::<command::Command>(), entry::<dry_run::DryRun>()];
 
 /// A scaling backend: the platform, as far as one process is concerned.
 #[async_trait]

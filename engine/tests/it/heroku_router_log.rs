@@ -325,3 +325,13 @@ async fn without_a_log_session_nothing_is_known_and_the_page_is_left_alone() {
     assert!(error.message.contains("collaborator") && !error.message.contains("swordfish"), "{error}");
     assert!(stage.server.seen().iter().all(|request| request.path.starts_with("/apps/")));
 }
+
+#[test]
+fn addresses_in_settings_are_complained_about_without_their_secrets() {
+    let settings = json!({"measurement_url": "ftp://user:hunter2@x/m?token=hunter2", "base_url": "x?token=hunter2"});
+    let Ok(entry) = find(measurement::BACKENDS, "HerokuServiceTime") else { panic!("the backend is listed") };
+    let problems = (entry.check)(&settings);
+    let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
+    assert_eq!(paths, ["base_url", "measurement_url"]);
+    assert!(!format!("{problems:?}").contains("hunter2"), "{problems:?}");
+}

@@ -204,8 +204,11 @@ fn check_version(call: &Call) -> Result<(), ApiError> {
     Err(ApiError::of_status(406, "Send the header Accept: application/vnd.heroku+json; version=3."))
 }
 
+/// Headers to be.
+type Headers = Vec<(&'static str, String)>;
+
 /// Cuts lists into pages.
-fn page(mut answer: Answer, call: &Call, page_size: usize) -> Result<(Answer, Vec<(&'static str, String)>), ApiError> {
+fn page(mut answer: Answer, call: &Call, page_size: usize) -> Result<(Answer, Headers), ApiError> {
     let Some(sortable) = answer.sortable.filter(|_| call.method == Method::GET) else {
         return Ok((answer, Vec::new()));
     };

@@ -36,6 +36,8 @@ mod server;
 mod setup;
 mod sizes;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 

@@ -210,6 +210,8 @@ fn to_dyno(
     // A path is a part of a valid address; joined to another path it is one again.
     parts.uri = format!("{prefix}{}", line.path).parse().unwrap_or_else(|_| Uri::from_static("/"));
     parts.version = hyper::Version::HTTP_11;
+    // They hold the client's connection, which must be able to end before the dyno's.
+    parts.extensions.clear();
     remove_hop_by_hop(&mut parts.headers);
     let mut set = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::from_str(&value) {

@@ -272,7 +272,7 @@ impl Folder {
     }
 
     fn settings(&self) -> PathBuf {
-        self.0.join("autoscale_settings.json")
+        self.0.join("autoscale_settings.toml")
     }
 }
 
@@ -290,31 +290,33 @@ fn procfile(program: &Path, pace: &Pace) -> String {
 
 /// The demo's settings, as a user would write them.
 fn settings_text(folder: &Path, pace: &Pace) -> String {
-    let settings = serde_json::json!({"web": {
-        "MEASUREMENT": {
-            "BACKEND": "ResponseTime",
-            "SETTINGS": {
-                "MEASUREMENT_URL": "/",
-                "MEASUREMENT_INTERVAL_IN_SECONDS": pace.interval().as_secs_f64(),
-            },
-        },
-        "DECISION": {
-            "BACKEND": "ConsecutiveThreshold",
-            "SETTINGS": {
-                "MIN_PROCESSES": 1,
-                "MAX_PROCESSES": MOST_PROCESSES,
-                "MIN_MEASUREMENT_VALUE": pace.low_ms(),
-                "MAX_MEASUREMENT_VALUE": pace.high_ms(),
-                "NUMBER_OF_FAILS_TO_SCALE_UP_AFTER": 3,
-                "NUMBER_OF_PASSES_TO_SCALE_DOWN_AFTER": 6,
-                "POST_SCALE_WAIT_TIME_SECONDS": pace.wait_after_scale().as_secs_f64(),
-            },
-        },
-        "SCALING": {
-            "BACKEND": "Local",
-            "SETTINGS": {"PROCFILE": folder.join("Procfile"), "ROUTER_PORT": 0, "OUTPUT": "none"},
-        },
-        "NOTIFICATION": {"BACKENDS": []},
-    }});
-    format!("{settings:#}\n")
+    // A text in JSON's quotes is a text in TOML's.
+    let procfile = serde_json::json!(folder.join("Procfile"));
+    let (interval, wait) = (pace.interval().as_secs_f64(), pace.wait_after_scale().as_secs_f64());
+    let (low, high) = (pace.low_ms(), pace.high_ms());
+    format!(
+        "[web.measurement]
+backend = \"ResponseTime\"
+settings = {{ measurement_url = \"/\", measurement_interval_in_seconds = {interval:.3} }}
+
+[web.decision]
+backend = \"ConsecutiveThreshold\"
+
+[web.decision.settings]
+min_processes = 1
+max_processes = {MOST_PROCESSES}
+min_measurement_value = {low:.0}
+max_measurement_value = {high:.0}
+number_of_fails_to_scale_up_after = 3
+number_of_passes_to_scale_down_after = 6
+post_scale_wait_time_seconds = {wait:.3}
+
+[web.scaling]
+backend = \"Local\"
+settings = {{ procfile = {procfile}, router_port = 0, output = \"none\" }}
+
+[web.notification]
+backends = []
+"
+    )
 }

@@ -83,6 +83,8 @@ mod the_clamp {
             signal.decide = crate::examples::build("ConsecutiveThreshold", settings, increment, "tasks");
             let outcome = Bot::new([signal], running).look(words);
             assert_eq!((order_of(&outcome), outcome.limit), (order, limit), "{name}");
+            let told = needs_exceeded_max(&outcome).is_some() || needs_below_min(&outcome).is_some();
+            assert_eq!(told, order.is_none(), "{name}: a step that is only cut short is no need unmet");
             let ordered = outcome.order.map(|order| order.limit);
             assert_eq!(ordered, order.map(|_| limit), "{name}");
         }

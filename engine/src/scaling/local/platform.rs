@@ -30,7 +30,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    board::{Board, RunNumber},
+    board::{Board, Members, Phase, RunNumber},
     janitor::Janitor,
     output::{Output, OutputTo, Speaker},
     process::Slot,
@@ -56,6 +56,9 @@ const PORT_TRIES: u32 = 20;
 /// How long the router's port may still be taken by the platform before us, after a reload, and how often we look.
 const PORT_FREE_WITHIN: Duration = Duration::from_millis(500);
 const PORT_LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How long the first question waits for the first process.
+const UP_WITHIN: Duration = Duration::from_secs(10);
 
 /// Of the time that the program's end allows, so much is kept for SIGKILL to work.
 const KILL_BEFORE_LIMIT: Duration = Duration::from_millis(700);
@@ -218,7 +221,8 @@ impl Platform {
         holding
     }
 
-    /// Starts the platform and the entry, unless they run.
+    /// Starts the platform and the entry, unless they run. The one who starts an entry waits, within reason, until its
+    /// first process is up: what is measured before is the time that it takes to start.
     ///
     /// # Errors
     /// Why the platform cannot start: no janitor, no thread, the router's port is taken.
@@ -227,9 +231,15 @@ impl Platform {
         if holding.entry.is_web() {
             self.start_router(&holding.entry, running).await?;
         }
+        let mut begins = false;
         holding.begun.call_once(|| {
             tokio::spawn(supervise(holding.entry.clone(), running.clone()));
+            begins = true;
         });
+        if begins {
+            // An app that needs longer is not known to be anything yet; requests then wait at the router.
+            let _ = tokio::time::timeout(UP_WITHIN, first_is_up(&holding.entry)).await;
+        }
         Ok(())
     }
 
@@ -327,6 +337,16 @@ async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
             result => return result,
         }
     }
+}
+
+/// Until a process is up, or has crashed, or none is wanted.
+async fn first_is_up(entry: &Entry) {
+    let mut board = entry.board.subscribe();
+    let is_settled = |members: &Members| {
+        members.wanted == 0 || members.present.values().any(|member| member.phase != Phase::Starting)
+    };
+    // An error means that the entry is gone, and then there is nothing to wait for.
+    let _ = board.wait_for(is_settled).await;
 }
 
 /// Keeps as many slots as are wanted: the next number when one is missing, the highest goes when there is one too many.
