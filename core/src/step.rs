@@ -397,13 +397,33 @@ fn choose(policy: &Policy, state: &State, running: u32, range: Range, now: &Mome
         let (wanted, limit) = Range { min: own.min.max(range.min), max: own.max.max(range.min) }.clamp(unclamped);
         Choice { decision: Decision { wanted, ..decision }, signal: index, unclamped, limit, forced: false }
     });
-    proposals.reduce(|left, right| higher(left, right, running)).unwrap_or_else(|| Choice {
+    let nothing = || Choice {
         decision: Decision::stay(running, Reason::new("no_signal", "nothing is measured")),
         signal: 0,
         unclamped: running,
         limit: None,
         forced: false,
-    })
+    };
+    highest(proposals, running).unwrap_or_else(nothing)
+}
+
+/// The highest of all counts, said by the signal that explains it best.
+///
+/// The count and the speaker are two questions. A signal that merely may not have what runs (its own max is lower) does
+/// not explain why others shrink it; and of two that end at the same max, the one that wanted more has something to tell.
+fn highest(proposals: impl Iterator<Item = Choice>, running: u32) -> Option<Choice> {
+    let rank = |choice: &Choice| {
+        let merely_capped = choice.limit == Some(Limit::Max) && choice.decision.wanted < running;
+        (!merely_capped, choice.decision.wanted, choice.unclamped)
+    };
+    let mut wanted = 0;
+    let proposals = proposals.inspect(|choice| wanted = wanted.max(choice.decision.wanted));
+    let mut speaker = proposals.reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })?;
+    if speaker.decision.wanted < wanted {
+        speaker.decision.wanted = wanted;
+        speaker.limit = None;
+    }
+    Some(speaker)
 }
 
 /// What runs is outside the bounds: straight to the nearest one. The signal whose bound it is speaks.
@@ -422,24 +442,6 @@ fn back_inside(policy: &Policy, running: u32, nearest: u32, limit: Limit, now: &
     let sentence = format!("{running} running is {relation} the {limit} of {nearest}{when}");
     let decision = Decision { wanted: nearest, direction, reason: Reason::new("outside_bounds", sentence) };
     Choice { decision, signal, unclamped: nearest, limit: Some(limit), forced: true }
-}
-
-/// The higher of two counts, said by the signal that explains it best.
-///
-/// The count and the speaker are two questions. A signal that merely may not have what runs (its own max is lower) does
-/// not explain why others shrink it; and of two that end at the same max, the one that wanted more has something to tell.
-fn higher(left: Choice, right: Choice, running: u32) -> Choice {
-    let wanted = left.decision.wanted.max(right.decision.wanted);
-    let rank = |choice: &Choice| {
-        let merely_capped = choice.limit == Some(Limit::Max) && choice.decision.wanted < running;
-        (!merely_capped, choice.decision.wanted, choice.unclamped)
-    };
-    let mut speaker = if rank(&right) > rank(&left) { right } else { left };
-    if wanted > speaker.decision.wanted {
-        speaker.decision.wanted = wanted;
-        speaker.limit = None;
-    }
-    speaker
 }
 
 /// "More is called for, but we are at the max" and its counterpart.

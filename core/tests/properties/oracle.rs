@@ -15,7 +15,7 @@ use autoscalebot_core::{
 };
 use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 
-use crate::world::{BackendPlan, Log, Plan, SignalPlan, Tick, play, stories, story};
+use crate::world::{BackendPlan, Log, Plan, SignalPlan, Tick, crowd, play, stories, story};
 
 proptest! {
     #![proptest_config(stories(48))]
@@ -58,6 +58,16 @@ fn the_made_up_world_has_everything_in_it() {
     for what in all.split(", ").map(str::trim) {
         let often = seen.get(what).copied().unwrap_or_default();
         assert!(often >= 20, "{what:?} happened {often} times, which proves little: {seen:#?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(stories(1500))]
+
+    // What goes wrong between signals takes the right settings rather than a long time.
+    #[test]
+    fn signals_that_want_different_things_come_to_what_the_rule_says(story in crowd()) {
+        check(&play(&story))?;
     }
 }
 
