@@ -461,8 +461,7 @@ impl Assembler<'_> {
                 continue;
             }
             let mut value = node.to_value();
-            let whole_variable =
-                node.as_text().is_some_and(|text| is_one_variable(text)) || !node.environment.is_empty();
+            let whole_variable = node.as_text().is_some_and(is_one_variable) || !node.environment.is_empty();
             if let Err((found, allowed)) = fill_in(&mut value, self.environment) {
                 self.findings.error(Finding::new(node.span, path, found, allowed));
                 continue;

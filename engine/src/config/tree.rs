@@ -165,7 +165,7 @@ impl Node {
     }
 
     /// Every table in it, itself among them.
-    pub fn for_each_table(&self, tell: &mut dyn FnMut(&[(Key, Node)])) {
+    pub fn for_each_table(&self, tell: &mut OnTable<'_>) {
         match &self.content {
             Content::Scalar(_) | Content::Unread(_) => {}
             Content::List(items) => items.iter().for_each(|node| node.for_each_table(tell)),
@@ -176,6 +176,9 @@ impl Node {
         }
     }
 }
+
+/// Something to do with the entries of a table.
+pub type OnTable<'a> = dyn FnMut(&[(Key, Node)]) + 'a;
 
 /// The text of a settings file, and how people name places in it.
 #[derive(Debug, Clone)]
