@@ -274,10 +274,12 @@ pub fn settle(policy: &Policy, state: &mut State, order: &Order, settled: &Settl
                 Direction::Down => Event::ScaledDown { from, to, reason, limit },
                 Direction::Up | Direction::Stay => Event::ScaledUp { from, to, reason, limit },
             });
+            learn_obedience(policy, state, now, &mut events);
             learn_rapid(policy, state, now, &mut events);
         }
         Settled::DryRun => {
             begin_anew(policy, state, now);
+            learn_obedience(policy, state, now, &mut events);
             let told = state.would.filter(|(told_from, told_to, _)| (*told_from, *told_to) == (from, to));
             // As nothing changes, the same wish comes back again and again.
             if told.is_none_or(|(_, _, at)| now.since_start.saturating_sub(at) >= policy.repeat) {
@@ -287,8 +289,7 @@ pub fn settle(policy: &Policy, state: &mut State, order: &Order, settled: &Settl
         }
         Settled::AlreadyThere => {
             state.expected = Some(to);
-            state.backoff.succeeded();
-            state.conditions.scale_failing.update(false, policy.repeat, now);
+            learn_obedience(policy, state, now, &mut events);
         }
         Settled::Failed(failure) => {
             let retry_in = state.backoff.failed(failure.retry_after, now);
@@ -312,8 +313,14 @@ fn begin_anew(policy: &Policy, state: &mut State, now: &Moment) {
         signal.history.clear();
     }
     state.wait.begin(policy.wait_after_scale, now);
+}
+
+/// The platform did not refuse.
+fn learn_obedience(policy: &Policy, state: &mut State, now: &Moment, events: &mut Vec<Event>) {
     state.backoff.succeeded();
-    state.conditions.scale_failing.update(false, policy.repeat, now);
+    if let Some(Phase::Ended(lasted)) = state.conditions.scale_failing.update(false, policy.repeat, now) {
+        events.push(Event::ScaleRecovered { lasted });
+    }
 }
 
 fn learn_sample(

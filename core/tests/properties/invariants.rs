@@ -394,6 +394,7 @@ fn check_quiet(log: &Log) -> Result<(), TestCaseError> {
                 Event::NeedsBelowMin { phase, .. } => ("min", *phase),
                 Event::ScalingTooRapid { phase, .. } => ("rapid", *phase),
                 Event::ScaleFailed { phase, .. } => ("scale", *phase),
+                Event::ScaleRecovered { lasted } => ("scale", Phase::Ended(*lasted)),
                 _ => continue,
             };
             let pause = match phase {
