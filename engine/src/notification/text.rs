@@ -518,7 +518,7 @@ mod tests {
                 key(event)
             })
             .collect();
-        assert_eq!(words.len(), 16, "a case of Event is missing from the samples: {words:?}");
+        assert_eq!(words.len(), 17, "a case of Event is missing from the samples: {words:?}");
     }
 
     #[test]
