@@ -6,10 +6,8 @@
 
 use std::collections::HashSet;
 
-use autoscalebot_core::names::nearest;
-
 use super::{
-    error::{Finding, Findings},
+    error::{Finding, Findings, did_you_mean},
     tree::{Content, Key, Node, Span},
 };
 
@@ -73,6 +71,10 @@ pub const RENAMED: &[Renamed] = &[
     },
 ];
 
+/// The original's backends that this version does not have yet: the name, and the way out until then.
+pub const NOT_BUILT: &[(&str, &str)] =
+    &[("CeleryRedisQueueSizeBackend", "; until it is here, Command can run what asks Redis for the queue's length")];
+
 /// The settings of one process, by stage, under our names; backends are not looked up yet.
 #[derive(Debug)]
 pub struct Process {
@@ -97,13 +99,21 @@ pub struct Signal {
     pub decision: Option<Block>,
 }
 
+impl Signal {
+    /// What the paths of its settings begin with: `web`, or `web.signals[0]`.
+    #[must_use]
+    pub fn path_in(&self, process: &str) -> String {
+        if self.prefix.is_empty() { process.to_owned() } else { format!("{process}.{}", self.prefix) }
+    }
+}
+
 /// A backend with its settings.
 #[derive(Debug, Clone)]
 pub struct Block {
     /// The place of the whole.
     pub span: Span,
-    /// The backend's name, unless it is not set.
-    pub backend: Option<(String, Span)>,
+    /// The backend's name, unless it is not set; with its place, unless it stands there by default.
+    pub backend: Option<(String, Option<Span>)>,
     /// Its settings, under our names.
     pub settings: Vec<(Key, Node)>,
 }
@@ -142,7 +152,8 @@ pub fn process(name: &Key, node: &Node, findings: &mut Findings) -> Process {
         findings.error(Finding::new(name.span, &name.name, found, "one of the two: put it into the list of signals"));
     }
     for signal in &mut process.signals {
-        move_between_stages(&name.name, signal, findings);
+        let path = signal.path_in(&name.name);
+        move_between_stages(&path, signal, findings);
     }
     process
 }
@@ -175,7 +186,11 @@ fn signals(node: &Node, path: &str, findings: &mut Findings) -> Vec<Signal> {
 /// `{backend, settings}`, or version 3.0's flatter form with the settings beside the backend, or just a name.
 fn block(node: &Node, stage: Stage, path: &str, findings: &mut Findings) -> Option<Block> {
     if let Some(name) = node.as_text() {
-        return Some(Block { span: node.span, backend: Some((name.to_owned(), node.span)), settings: Vec::new() });
+        return Some(Block {
+            span: node.span,
+            backend: Some((name.to_owned(), Some(node.span))),
+            settings: Vec::new(),
+        });
     }
     let mut backend = None;
     let (mut settings, mut beside) = (None, Vec::new());
@@ -186,7 +201,8 @@ fn block(node: &Node, stage: Stage, path: &str, findings: &mut Findings) -> Opti
             _ => beside.push((key, value)),
         }
     }
-    let settings = rename(settings_of(settings, beside, "backend", path, findings), stage);
+    let settings = settings_of(settings, beside, "backend", path, findings);
+    let settings = rename(settings, stage, path, findings);
     Some(Block { span: node.span, backend, settings })
 }
 
@@ -212,7 +228,8 @@ fn notification(node: &Node, path: &str, findings: &mut Findings) -> Option<Noti
         }
     }
     let settings = settings_of(settings, beside, "backends", path, findings);
-    Some(Notification { span: node.span, backends, settings: rename(settings, Stage::Notification) })
+    let settings = rename(settings, Stage::Notification, path, findings);
+    Some(Notification { span: node.span, backends, settings })
 }
 
 /// The settings of a stage: those under `settings`, or without that key, as in version 3.0, all that stands beside the
@@ -233,34 +250,46 @@ fn settings_of<'a>(
 }
 
 /// The rule, and the exceptions that stay in their stage.
-fn rename(entries: Vec<(&Key, &Node)>, stage: Stage) -> Vec<(Key, Node)> {
+fn rename(entries: Vec<(&Key, &Node)>, stage: Stage, path: &str, findings: &mut Findings) -> Vec<(Key, Node)> {
     let ours = |name: String| {
-        let exception = RENAMED.iter().find(|entry| entry.stage == stage && entry.to_stage == stage && entry.from == name);
+        let exception =
+            RENAMED.iter().find(|entry| entry.stage == stage && entry.to_stage == stage && entry.from == name);
         exception.map_or(name, |entry| entry.to.to_owned())
     };
-    entries
-        .into_iter()
-        .map(|(key, node)| (Key { name: ours(key.name.to_lowercase()), span: key.span }, node.clone()))
-        .collect()
+    let (mut renamed, mut names) = (Vec::new(), HashSet::new());
+    for (key, node) in entries {
+        let name = ours(key.name.to_lowercase());
+        if names.insert(name.clone()) {
+            renamed.push((Key { name, span: key.span }, node.clone()));
+        } else {
+            findings.error(twice(key, &format!("{path}.settings"), &name));
+        }
+    }
+    renamed
+}
+
+/// Two names of one setting, and both are used.
+fn twice(key: &Key, block: &str, name: &str) -> Finding {
+    let found = format!("{} is another name of {name}, which stands here too", key.name.to_lowercase());
+    Finding::new(key.span, format!("{block}.{name}"), found, "one of the two")
 }
 
 /// The exceptions that change their stage.
-fn move_between_stages(process: &str, signal: &mut Signal, findings: &mut Findings) {
+fn move_between_stages(path: &str, signal: &mut Signal, findings: &mut Findings) {
     let Some(measurement) = &mut signal.measurement else { return };
     for entry in RENAMED.iter().filter(|entry| entry.stage == Stage::Measurement && entry.to_stage == Stage::Decision) {
         let Some(index) = measurement.settings.iter().position(|(key, _)| key.name == entry.from) else { continue };
         let (key, node) = measurement.settings.remove(index);
-        let decision = signal.decision.get_or_insert_with(|| Block {
-            span: key.span,
-            backend: None,
-            settings: Vec::new(),
-        });
-        let (from, to) = (entry.from.to_uppercase(), entry.to.to_uppercase());
-        let sentence = format!("{process}: {from} is taken as {to} of the decision: {}", entry.why);
-        findings.warn(key.span, sentence);
-        if !decision.settings.iter().any(|(known, _)| known.name == entry.to) {
-            decision.settings.push((Key { name: entry.to.to_owned(), span: key.span }, node));
+        let decision =
+            signal.decision.get_or_insert_with(|| Block { span: key.span, backend: None, settings: Vec::new() });
+        if decision.settings.iter().any(|(known, _)| known.name == entry.to) {
+            findings.error(twice(&key, &format!("{path}.decision.settings"), entry.to));
+            continue;
         }
+        let (from, to) = (entry.from.to_uppercase(), entry.to.to_uppercase());
+        let sentence = format!("{path}: {from} is taken as {to} of the decision: {}", entry.why);
+        findings.warn(key.span, sentence);
+        decision.settings.push((Key { name: entry.to.to_owned(), span: key.span }, node));
     }
 }
 
@@ -290,12 +319,12 @@ pub fn table<'a>(node: &'a Node, path: &str, allowed: &str, findings: &mut Findi
     first
 }
 
-fn text(node: &Node, path: &str, findings: &mut Findings) -> Option<(String, Span)> {
+fn text(node: &Node, path: &str, findings: &mut Findings) -> Option<(String, Option<Span>)> {
     if let Content::Unread(finding) = &node.content {
         findings.error(Finding { path: path.to_owned(), ..(**finding).clone() });
         return None;
     }
-    let text = node.as_text().map(|text| (text.to_owned(), node.span));
+    let text = node.as_text().map(|text| (text.to_owned(), Some(node.span)));
     if text.is_none() {
         findings.error(Finding::new(node.span, path, format!("found {}", node.kind()), "the name of a backend"));
     }
@@ -303,7 +332,6 @@ fn text(node: &Node, path: &str, findings: &mut Findings) -> Option<(String, Spa
 }
 
 fn unknown(key: &Key, path: &str, what: &str, known: &[&str]) -> Finding {
-    let meant = nearest(&key.name, known.iter().copied()).map(|meant| format!(", did you mean {meant}?"));
-    let found = format!("{:?} is no {what}{}", key.name, meant.unwrap_or_default());
+    let found = format!("{:?} is no {what}{}", key.name, did_you_mean(&key.name, known.iter().copied()));
     Finding::new(key.span, path, found, format!("one of {}", known.join(", ")))
 }

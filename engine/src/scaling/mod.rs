@@ -21,12 +21,8 @@ use url::Url;
 use crate::shared::Shared;
 
 /// Every scaling backend, in the order of the docs.
-pub const BACKENDS: &[Entry<dyn Scale, Context>] = &[
-    entry::<heroku::Heroku>(),
-    entry::<local::Local>(),
-    entry::<command::Command>(),
-    entry::<dry_run::DryRun>(),
-];
+pub const BACKENDS: &[Entry<dyn Scale, Context>] =
+    &[entry::<heroku::Heroku>(), entry::<local::Local>(), entry::<command::Command>(), entry::<dry_run::DryRun>()];
 
 /// A scaling backend: the platform, as far as one process is concerned.
 #[async_trait]
