@@ -26,7 +26,7 @@ use self::block::{Cache, Given};
 pub use self::top::is_ours;
 use super::{
     BackendSettings, Config, NotificationConfig, ProcessConfig, SignalConfig,
-    error::{Finding, Findings, unknown_setting},
+    error::{Finding, Findings},
     original::{self, Block, Signal},
     resolve_time_zone,
     tree::{Key, Node, Span},
@@ -96,7 +96,7 @@ struct Assembler<'a> {
 
 impl Assembler<'_> {
     fn process(&mut self, key: &Key, node: &Node) -> Option<ProcessConfig> {
-        let process = original::process(key, node, self.findings);
+        let process = original::process(key, node, self.findings)?;
         let name = &process.name.name;
         let signals: Vec<_> =
             process.signals.into_iter().map(|signal| self.signal(&signal.path_in(name), key.span, signal)).collect();
@@ -146,11 +146,10 @@ impl Assembler<'_> {
         span: Span,
         notification: Option<original::Notification>,
     ) -> Option<NotificationConfig> {
-        let nothing = original::Notification { span, backends: Vec::new(), settings: Vec::new() };
+        let nothing = original::Notification { span, backends: None, settings: Vec::new() };
         let mut notification = notification.unwrap_or(nothing);
-        if notification.backends.is_empty() {
-            notification.backends.push(or_default(None, notification.span, "Console"));
-        }
+        let on_the_console = || vec![or_default(None, notification.span, "Console")];
+        let blocks = notification.backends.take().unwrap_or_else(on_the_console);
         notify_on::spell_out(process, &mut notification, self.findings);
         let all = self.cache.common::<notification::Common>();
         let path = format!("{process}.notification.settings");
@@ -162,7 +161,7 @@ impl Assembler<'_> {
         let mut known_names = all.names.clone();
         known_names.push("notify_on".to_owned());
         let mut backends = Vec::new();
-        for (index, mut block) in notification.backends.into_iter().enumerate() {
+        for (index, mut block) in blocks.into_iter().enumerate() {
             let name = block.backend.as_ref().map(|(name, _)| name.as_str()).unwrap_or_default();
             if let Ok(entry) = find(notification::BACKENDS, name) {
                 let known = self.cache.of(notification::BACKENDS, entry);
@@ -181,8 +180,7 @@ impl Assembler<'_> {
         }
         let known_names: Vec<&str> = known_names.iter().map(String::as_str).collect();
         for (key, node) in shared.iter().filter(|(key, _)| !known_names.contains(&key.name.as_str())) {
-            self.findings.hide(node.span);
-            self.findings.error(unknown_setting(key, &path, &known_names));
+            self.unknown(key, node, &path, &known_names);
         }
         Some(NotificationConfig { backends: backends.into_iter().collect::<Option<_>>()?, common: common? })
     }
@@ -190,8 +188,10 @@ impl Assembler<'_> {
 
 /// A block with a backend's name; this one by default.
 fn or_default(block: Option<Block>, span: Span, name: &str) -> Block {
-    let mut block = block.unwrap_or(Block { span, backend: None, settings: Vec::new() });
-    block.backend.get_or_insert_with(|| (name.to_owned(), None));
+    let mut block = block.unwrap_or(Block::empty(span));
+    if !block.is_broken {
+        block.backend.get_or_insert_with(|| (name.to_owned(), None));
+    }
     block
 }
 

@@ -11,9 +11,9 @@ use autoscalebot_core::names::nearest;
 
 use super::tree::{Document, Key, Span};
 
-/// How much of a long line is shown before and from the place that is meant, in characters: about two lines of a terminal
-/// in all. JSON of a machine may be one line of megabytes.
-const SHOWN_BEFORE: usize = 60;
+/// How much of a long line is shown before and from the place that is meant, in characters: about three lines of a
+/// terminal in all. JSON of a machine may be one line of megabytes.
+const SHOWN_BEFORE: usize = 120;
 /// See [`SHOWN_BEFORE`].
 const SHOWN_FROM: usize = 120;
 

@@ -397,7 +397,7 @@ impl Reader<'_> {
                 span(range),
                 "",
                 format!("the environment variable {name} is not set"),
-                format!("set {name}, or give a default with os.environ.get"),
+                format!("{name} to be set, or a default with os.environ.get"),
             )),
         }
     }

@@ -55,6 +55,21 @@ pub struct Given {
     pub values: Vec<(Key, Node)>,
 }
 
+/// What the values of a block have become.
+struct Values {
+    settings: Value,
+    /// Settings without a value, for a reason that was told.
+    failed: Vec<String>,
+}
+
+impl Values {
+    /// Problems that only arise because a value is missing are none of the user's.
+    fn is_consequence(&self, problem: &Problem) -> bool {
+        let name = problem.path.split(['.', '[']).next().unwrap_or_default();
+        self.failed.iter().any(|failed| failed == name) || (name.is_empty() && !self.failed.is_empty())
+    }
+}
+
 impl Assembler<'_> {
     /// A backend whose settings stand beside those of its whole stage. `relations` finds what only shows when both are
     /// seen together; it is asked when the stage's are right, and told the backend when that is.
@@ -87,21 +102,16 @@ impl Assembler<'_> {
         Common: Serialize + DeserializeOwned + JsonSchema + Default,
     {
         let values = self.values(&known.schema, given);
-        match registry::parse::<Common>(&values) {
-            Ok(common) => {
-                if self.origins.is_some() {
-                    let effective = serde_json::to_value(&common).unwrap_or_default();
-                    self.explain(known, given, &effective);
-                }
-                Some(common)
-            }
-            Err(problems) => {
-                for problem in problems {
-                    self.problem(given, &problem, false);
-                }
-                None
-            }
+        let parsed = registry::parse::<Common>(&values.settings);
+        for problem in parsed.as_ref().err().into_iter().flatten() {
+            self.problem(given, problem, false);
         }
+        let common = parsed.ok().filter(|_| values.failed.is_empty())?;
+        if self.origins.is_some() {
+            let effective = serde_json::to_value(&common).unwrap_or_default();
+            self.explain(known, given, &effective);
+        }
+        Some(common)
     }
 
     /// The backend of the stage at `path`, with settings of its own only. `beside` names what else may stand there.
@@ -127,17 +137,19 @@ impl Assembler<'_> {
             block.settings.into_iter().partition(|(key, _)| known.names.contains(&key.name));
         let given = Given { path: format!("{path}.settings"), span: block.span, values: own };
         for (key, node) in unknown {
-            // It may be a secret under a misspelt name.
-            self.findings.hide(node.span);
             let all: Vec<&str> = beside.iter().chain(&known.names).map(String::as_str).collect();
-            self.findings.error(unknown_setting(&key, &given.path, &all));
+            self.unknown(&key, &node, &given.path, &all);
         }
-        let settings = self.values(&known.schema, &given);
-        let problems = (entry.check)(&settings);
-        for problem in &problems {
+        let values = self.values(&known.schema, &given);
+        let problems = (entry.check)(&values.settings);
+        for problem in problems.iter().filter(|problem| !values.is_consequence(problem)) {
             let name = problem.path.split(['.', '[']).next().unwrap_or_default();
             self.problem(&given, problem, secrets::is_secret(&known.schema, name));
         }
+        if !problems.is_empty() || !values.failed.is_empty() {
+            return None;
+        }
+        let settings = values.settings;
         if self.origins.is_some() {
             let mut effective = (entry.defaults)();
             for (key, value) in settings.as_object().into_iter().flatten() {
@@ -146,7 +158,16 @@ impl Assembler<'_> {
             self.origin(&format!("{path}.backend"), Value::from(entry.name), name_span, Vec::new());
             self.explain(&known, &given, &effective);
         }
-        problems.is_empty().then_some(BackendSettings { backend: entry.name, settings })
+        Some(BackendSettings { backend: entry.name, settings })
+    }
+
+    /// Notes a setting that none of the backends has.
+    pub fn unknown(&mut self, key: &Key, node: &Node, block: &str, known: &[&str]) {
+        // A text may be a secret under a misspelt name.
+        if !matches!(node.content, Content::Scalar(Value::Number(_) | Value::Bool(_))) {
+            self.findings.hide(node.span);
+        }
+        self.findings.error(unknown_setting(key, block, known));
     }
 
     /// The name of a block's backend.
@@ -156,6 +177,9 @@ impl Assembler<'_> {
         path: &str,
         block: &'b Block,
     ) -> Option<(&'b str, Option<Span>)> {
+        if block.is_broken {
+            return None;
+        }
         if let Some((name, span)) = &block.backend {
             return Some((name, *span));
         }
@@ -167,14 +191,17 @@ impl Assembler<'_> {
     }
 
     /// The given values with the environment filled in.
-    fn values(&mut self, schema: &Schema, given: &Given) -> Value {
-        let mut values = Map::new();
+    fn values(&mut self, schema: &Schema, given: &Given) -> Values {
+        let (mut values, mut failed) = (Map::new(), Vec::new());
         for (key, node) in &given.values {
-            if let Some(value) = self.value(schema, &key.name, node, &format!("{}.{}", given.path, key.name)) {
-                values.insert(key.name.clone(), value);
+            match self.value(schema, &key.name, node, &format!("{}.{}", given.path, key.name)) {
+                Some(value) => {
+                    values.insert(key.name.clone(), value);
+                }
+                None => failed.push(key.name.clone()),
             }
         }
-        Value::Object(values)
+        Values { settings: Value::Object(values), failed }
     }
 
     fn value(&mut self, schema: &Schema, name: &str, node: &Node, path: &str) -> Option<Value> {

@@ -48,7 +48,7 @@ fn filled(text: &str, environment: &Environment) -> Result<String, (String, Stri
         };
         let Some(value) = environment.get(name) else {
             let found = format!("the environment variable {name} is not set");
-            return Err((found, format!("set {name}, or write $${{ for a plain ${{")));
+            return Err((found, format!("{name} to be set, or $${{ for a plain ${{")));
         };
         result.push_str(before);
         result.push_str(value);

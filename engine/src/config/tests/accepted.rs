@@ -27,7 +27,17 @@ fn the_originals_example_means_the_same_in_every_format() {
 
 #[test]
 fn of_the_originals_whole_example_only_the_backend_that_is_not_built_is_refused() {
-    insta::assert_snapshot!(refused("original_example.py", &fixture("original_example.py")), @"");
+    insta::assert_snapshot!(refused("original_example.py", &fixture("original_example.py")), @r"
+    error: celery.measurement.backend: there is no backend CeleryRedisQueueSizeBackend in this version of autoscalebot
+      --> original_example.py:38:24
+       |
+    38 |             'BACKEND': 'autoscalebot.backends.measurement.CeleryRedisQueueSizeBackend',
+       |                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: expected one of ResponseTime, HerokuServiceTime, AppDecision, Command; until it is here, Command can run what asks Redis for the queue's length
+
+    1 problem in the settings
+    ");
 }
 
 #[test]
@@ -159,4 +169,10 @@ AUTOSCALE_SETTINGS = {'web': {
     assert_eq!(settings["admins"], serde_json::json!([["Ops", "ops@example.org"]]));
     let shown = format!("{:?} {:?}", explained.origins, explained.loaded);
     assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn an_empty_list_of_notification_backends_tells_nobody() {
+    let text = "web: {scaling: DryRun, notification: {backends: []}}\n";
+    assert_eq!(accepted("a.yaml", text).processes["web"].notification.backends, []);
 }

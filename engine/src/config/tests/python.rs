@@ -84,7 +84,25 @@ AUTOSCALE_SETTINGS = {
     },
 }
 ";
-    insta::assert_snapshot!(refused("a.py", text), @"");
+    insta::assert_snapshot!(refused("a.py", text), @r"
+    error: web.decision.settings.max_processes: this cannot be read as data: a call that only Python can make
+     --> a.py:7:34
+      |
+    7 |             'MAX_PROCESSES': 2 * cores(),
+      |                                  ^^^^^^^
+      |
+      = help: expected literals, names assigned earlier in the file, os.environ, and texts made of these; the Python package of autoscalebot can run any Python
+
+    error: web.decision.settings.increment: this cannot be read as data: the name step is not assigned before this line
+     --> a.py:8:26
+      |
+    8 |             'INCREMENT': step,
+      |                          ^^^^
+      |
+      = help: expected literals, names assigned earlier in the file, os.environ, and texts made of these; the Python package of autoscalebot can run any Python
+
+    2 problems in the settings
+    ");
 }
 
 #[test]
@@ -100,7 +118,25 @@ AUTOSCALE_SETTINGS = {
     },
 }
 ";
-    insta::assert_snapshot!(refused("a.py", text), @"");
+    insta::assert_snapshot!(refused("a.py", text), @r"
+    error: web.scaling.settings.app_name: the environment variable APP is not set
+     --> a.py:6:25
+      |
+    6 |             'APP_NAME': os.environ['APP'],
+      |                         ^^^^^^^^^^^^^^^^^
+      |
+      = help: expected APP to be set, or a default with os.environ.get
+
+    error: web.scaling.settings.timeout_seconds: this cannot be read as data: int() of a text that is not a number
+     --> a.py:7:32
+      |
+    7 |             'TIMEOUT_SECONDS': int(os.environ.get('LIMIT', 'soon')),
+      |                                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: expected literals, names assigned earlier in the file, os.environ, and texts made of these; the Python package of autoscalebot can run any Python
+
+    2 problems in the settings
+    ");
 }
 
 #[test]
@@ -110,7 +146,17 @@ import os
 if os.environ.get('PRODUCTION'):
     AUTOSCALE_SETTINGS = {'web': {'SCALING': 'DryRun'}}
 ";
-    insta::assert_snapshot!(refused("a.py", text), @"");
+    insta::assert_snapshot!(refused("a.py", text), @r"
+    error: this cannot be read as data: AUTOSCALE_SETTINGS is changed by a statement that only Python can run
+     --> a.py:3:1
+      |
+    3 | if os.environ.get('PRODUCTION'):
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: expected literals, names assigned earlier in the file, os.environ, and texts made of these; the Python package of autoscalebot can run any Python
+
+    1 problem in the settings
+    ");
 }
 
 #[test]
