@@ -113,6 +113,11 @@ pub enum Event {
         /// Whether this is new.
         phase: Phase,
     },
+    /// The platform takes orders again.
+    ScaleRecovered {
+        /// From the first refusal to now.
+        lasted: Duration,
+    },
     /// More is called for, but the process is at its max.
     NeedsExceededMax {
         /// What was called for.

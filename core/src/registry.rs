@@ -150,7 +150,8 @@ pub fn parse<Settings: DeserializeOwned + JsonSchema>(settings: &Value) -> Resul
     };
     let mut rest = given.clone();
     let mut problems = Vec::new();
-    let known = property_names(&schema_for!(Settings));
+    let schema = schema_for!(Settings);
+    let known = property_names(&schema);
     rest.retain(|key, _| {
         let is_known = known.iter().any(|name| name == key);
         if !is_known {
@@ -172,6 +173,8 @@ pub fn parse<Settings: DeserializeOwned + JsonSchema>(settings: &Value) -> Resul
                 let field = path.split(['.', '[']).next().unwrap_or_default().to_owned();
                 let (found, allowed) = split_message(&error.into_inner().to_string());
                 let found = match &allowed {
+                    // A key written without quotes is a number, and no less a secret.
+                    _ if may_be_secret(&schema, &field) => "found something else".to_owned(),
                     // Saying what stands there is worth more than naming its type.
                     Some(_) => lookup(&rest, &path).map_or(found, |value| format!("found {}", in_short(value))),
                     None => found,
@@ -193,6 +196,18 @@ pub fn property_names(schema: &Schema) -> Vec<String> {
         .and_then(Value::as_object)
         .map(|properties| properties.keys().cloned().collect())
         .unwrap_or_default()
+}
+
+/// Whether a setting is a secret or holds some.
+fn may_be_secret(schema: &Schema, field: &str) -> bool {
+    fn holds_secret(schema: &Value) -> bool {
+        match schema {
+            Value::Object(map) => map.get("writeOnly") == Some(&Value::Bool(true)) || map.values().any(holds_secret),
+            Value::Array(items) => items.iter().any(holds_secret),
+            _ => false,
+        }
+    }
+    schema.get("properties").and_then(|properties| properties.get(field)).is_some_and(holds_secret)
 }
 
 /// serde's "invalid type: string \"x\", expected u32" in its two halves.

@@ -274,10 +274,12 @@ pub fn settle(policy: &Policy, state: &mut State, order: &Order, settled: &Settl
                 Direction::Down => Event::ScaledDown { from, to, reason, limit },
                 Direction::Up | Direction::Stay => Event::ScaledUp { from, to, reason, limit },
             });
+            learn_obedience(policy, state, now, &mut events);
             learn_rapid(policy, state, now, &mut events);
         }
         Settled::DryRun => {
             begin_anew(policy, state, now);
+            learn_obedience(policy, state, now, &mut events);
             let told = state.would.filter(|(told_from, told_to, _)| (*told_from, *told_to) == (from, to));
             // As nothing changes, the same wish comes back again and again.
             if told.is_none_or(|(_, _, at)| now.since_start.saturating_sub(at) >= policy.repeat) {
@@ -287,8 +289,7 @@ pub fn settle(policy: &Policy, state: &mut State, order: &Order, settled: &Settl
         }
         Settled::AlreadyThere => {
             state.expected = Some(to);
-            state.backoff.succeeded();
-            state.conditions.scale_failing.update(false, policy.repeat, now);
+            learn_obedience(policy, state, now, &mut events);
         }
         Settled::Failed(failure) => {
             let retry_in = state.backoff.failed(failure.retry_after, now);
@@ -312,8 +313,14 @@ fn begin_anew(policy: &Policy, state: &mut State, now: &Moment) {
         signal.history.clear();
     }
     state.wait.begin(policy.wait_after_scale, now);
+}
+
+/// The platform did not refuse.
+fn learn_obedience(policy: &Policy, state: &mut State, now: &Moment, events: &mut Vec<Event>) {
     state.backoff.succeeded();
-    state.conditions.scale_failing.update(false, policy.repeat, now);
+    if let Some(Phase::Ended(lasted)) = state.conditions.scale_failing.update(false, policy.repeat, now) {
+        events.push(Event::ScaleRecovered { lasted });
+    }
 }
 
 fn learn_sample(
@@ -397,13 +404,33 @@ fn choose(policy: &Policy, state: &State, running: u32, range: Range, now: &Mome
         let (wanted, limit) = Range { min: own.min.max(range.min), max: own.max.max(range.min) }.clamp(unclamped);
         Choice { decision: Decision { wanted, ..decision }, signal: index, unclamped, limit, forced: false }
     });
-    proposals.reduce(|left, right| higher(left, right, running)).unwrap_or_else(|| Choice {
+    let nothing = || Choice {
         decision: Decision::stay(running, Reason::new("no_signal", "nothing is measured")),
         signal: 0,
         unclamped: running,
         limit: None,
         forced: false,
-    })
+    };
+    highest(proposals, running).unwrap_or_else(nothing)
+}
+
+/// The highest of all counts, said by the signal that explains it best.
+///
+/// The count and the speaker are two questions. A signal that merely may not have what runs (its own max is lower) does
+/// not explain why others shrink it; and of two that end at the same max, the one that wanted more has something to tell.
+fn highest(proposals: impl Iterator<Item = Choice>, running: u32) -> Option<Choice> {
+    let rank = |choice: &Choice| {
+        let merely_capped = choice.limit == Some(Limit::Max) && choice.decision.wanted < running;
+        (!merely_capped, choice.decision.wanted, choice.unclamped)
+    };
+    let mut wanted = 0;
+    let proposals = proposals.inspect(|choice| wanted = wanted.max(choice.decision.wanted));
+    let mut speaker = proposals.reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })?;
+    if speaker.decision.wanted < wanted {
+        speaker.decision.wanted = wanted;
+        speaker.limit = None;
+    }
+    Some(speaker)
 }
 
 /// What runs is outside the bounds: straight to the nearest one. The signal whose bound it is speaks.
@@ -422,24 +449,6 @@ fn back_inside(policy: &Policy, running: u32, nearest: u32, limit: Limit, now: &
     let sentence = format!("{running} running is {relation} the {limit} of {nearest}{when}");
     let decision = Decision { wanted: nearest, direction, reason: Reason::new("outside_bounds", sentence) };
     Choice { decision, signal, unclamped: nearest, limit: Some(limit), forced: true }
-}
-
-/// The higher of two counts, said by the signal that explains it best.
-///
-/// The count and the speaker are two questions. A signal that merely may not have what runs (its own max is lower) does
-/// not explain why others shrink it; and of two that end at the same max, the one that wanted more has something to tell.
-fn higher(left: Choice, right: Choice, running: u32) -> Choice {
-    let wanted = left.decision.wanted.max(right.decision.wanted);
-    let rank = |choice: &Choice| {
-        let merely_capped = choice.limit == Some(Limit::Max) && choice.decision.wanted < running;
-        (!merely_capped, choice.decision.wanted, choice.unclamped)
-    };
-    let mut speaker = if rank(&right) > rank(&left) { right } else { left };
-    if wanted > speaker.decision.wanted {
-        speaker.decision.wanted = wanted;
-        speaker.limit = None;
-    }
-    speaker
 }
 
 /// "More is called for, but we are at the max" and its counterpart.

@@ -3,6 +3,8 @@
 //! A setting's name, range, default and meaning stand once, in its struct. Here they become tables, so that the docs
 //! cannot say anything else than the program does. The prose around the tables is written by hand and left alone.
 
+#[cfg(test)]
+mod examples;
 mod page;
 mod reference;
 mod table;

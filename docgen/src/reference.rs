@@ -1,4 +1,4 @@
-//! The reference of all settings on one page, and what editors and people start from: schema and example.
+//! The reference of all settings on one page.
 
 use anyhow::Result;
 use autoscalebot_core::decision;
@@ -13,7 +13,7 @@ use crate::{
     table::table,
 };
 
-/// The files that are generated as a whole.
+/// The files that are generated as a whole. Another one is another line here, and `--check` covers it.
 pub fn all() -> Result<Vec<Generated>> {
     Ok(vec![Generated { path: "docs/settings.md".into(), text: reference()? }])
 }

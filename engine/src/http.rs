@@ -339,3 +339,74 @@ fn root_cause(error: &reqwest::Error) -> String {
     }
     words.join(": ")
 }
+
+#[cfg(test)]
+mod tests {
+    use testkit::nasty::{Does, Nasty, refusing_url};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    fn client() -> Client {
+        HttpClients::default().get(Connecting { reuse: false, follow_redirects: true })
+    }
+
+    async fn key(client: &Client, url: &str) -> &'static str {
+        fetch(client.get(url), PATIENCE, 1000).await.unwrap_err().key()
+    }
+
+    #[tokio::test]
+    async fn any_complete_answer_is_an_answer_whatever_its_status() {
+        let (server, client) = (Nasty::start(Does::answer("404 Not Found", "no such page")).await, client());
+        let answer = fetch(client.get(server.url()), PATIENCE, 12).await.unwrap();
+        assert_eq!((answer.status.as_u16(), &*answer.body), (404, &b"no such page"[..]));
+        assert_eq!(answer.headers["content-length"], "12");
+        // In pieces it is the same.
+        let pieces = "HTTP/1.1 500 No\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n1\r\nf\r\n0\r\n\r\n";
+        server.set(Does::Says(pieces.to_owned()));
+        assert_eq!(fetch(client.get(server.url()), PATIENCE, 6).await.unwrap().body, "abcdef");
+        let error = fetch(client.get(server.url()), PATIENCE, 5).await.unwrap_err();
+        assert_eq!(error, FetchError::TooLong { url: format!("{}/", server.url()), limit: 5 });
+    }
+
+    #[tokio::test]
+    async fn each_kind_of_failure_has_its_key() {
+        let (server, client) = (Nasty::start(Does::Hangs).await, client());
+        for (does, expected) in [
+            (Does::Hangs, "timeout"),
+            (Does::Trickles, "timeout"),
+            (Does::Closes, "connection_broken"),
+            (Does::Resets, "connection_broken"),
+            (Does::Truncates, "connection_broken"),
+            (Does::Floods, "too_long"),
+            (Does::answer("200 OK", &"1".repeat(1001)), "too_long"),
+            (Does::redirect("/again"), "redirects"),
+            (Does::Says("hello\r\n\r\n".to_owned()), "not_http"),
+        ] {
+            server.set(does.clone());
+            assert_eq!(key(&client, &server.url()).await, expected, "{does:?}");
+        }
+        assert_eq!(key(&client, &refusing_url()).await, "refused");
+        assert_eq!(key(&client, &server.url().replace("http:", "https:")).await, "tls");
+        // A name with a part of more than 63 letters cannot exist, which the resolver knows without asking anybody.
+        assert_eq!(key(&client, &format!("http://{}.localhost", "x".repeat(64))).await, "dns");
+        assert_eq!(key(&client, "ftp://localhost/").await, "request_failed");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_nobody_needs_is_counted_and_not_kept() {
+        let (server, client) = (Nasty::start(Does::answer("200 OK", &"1".repeat(1000))).await, client());
+        let url: Url = server.url().parse().unwrap();
+        let response = async || send(&client, Request::new(reqwest::Method::GET, url.clone()), &url).await.unwrap();
+        assert_eq!(read_and_forget(response().await, &url, 1000).await, Ok(1000));
+        assert_eq!(read_and_forget(response().await, &url, 999).await, Err(too_long(&url, 999)));
+    }
+
+    #[tokio::test]
+    async fn an_error_shows_neither_password_nor_query() {
+        let url = refusing_url().replace("http://", "http://user:hunter2@");
+        let error = fetch(client().get(format!("{url}/?token=hunter2#hunter2")), PATIENCE, 0).await.unwrap_err();
+        assert!(!format!("{error:?} {error}").contains("hunter2"), "{error}");
+    }
+}

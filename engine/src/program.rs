@@ -8,9 +8,20 @@
 //! It inherits our environment and gets more: its own ENV table and what it is told in this run. What it prints is shown
 //! in errors only by its end, and without the values of ENV.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, os::unix::process::ExitStatusExt, process::Stdio, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    fmt,
+    os::unix::process::ExitStatusExt,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
 
 use autoscalebot_core::{registry::Problem, units::in_words};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Fuse, FusedFuture},
+};
 use rustix::process::{Pid, Signal, kill_process_group};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -195,26 +206,26 @@ impl Program {
         // Declared after the child, so that it goes first: its number is ours until the child is reaped.
         let mut group = Group::of(&child);
         let (mut output, mut complaint) = (Vec::new(), Vec::new());
-        let ended = timeout(self.timeout, self.read(&mut child, &mut group, &mut output, &mut complaint)).await;
-        match ended {
-            Ok(Ok(status)) => self.judge(status, &complaint).map(|()| output),
-            Ok(Err(trouble)) => {
-                group.end(&mut child, Duration::ZERO).await;
-                Err(match trouble {
-                    Trouble::TooLong => {
-                        self.error("too_long", format_args!("printed more than {LONGEST_OUTPUT} bytes"), &complaint)
-                    }
-                    Trouble::Io(error) => {
-                        self.error("io", format_args!("could not be read or waited for: {error}"), &complaint)
-                    }
-                })
-            }
-            Err(_) => {
-                group.end(&mut child, GRACE).await;
-                let limit = in_words(self.timeout);
-                Err(self.error("timeout", format_args!("did not end within {limit} and was stopped"), &complaint))
-            }
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let reads = async { tokio::try_join!(read_whole(stdout, &mut output), read_end(stderr, &mut complaint)) };
+        let mut reading: Reading<'_> = reads.boxed().fuse();
+        let ended = timeout(self.timeout, self.see_through(&mut child, &mut group, &mut reading)).await;
+        match &ended {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) => group.end(&mut child, Duration::ZERO, &mut reading).await,
+            Err(_) => group.end(&mut child, GRACE, &mut reading).await,
         }
+        drop(reading);
+        let (key, what) = match ended {
+            Ok(Ok(status)) => match wrong(status) {
+                None => return Ok(output),
+                Some(wrong) => wrong,
+            },
+            Ok(Err(Trouble::TooLong)) => ("too_long", format!("printed more than {LONGEST_OUTPUT} bytes")),
+            Ok(Err(Trouble::Io(error))) => ("io", format!("could not be read or waited for: {error}")),
+            Err(_) => ("timeout", format!("did not end within {} and was stopped", in_words(self.timeout))),
+        };
+        Err(self.error(key, &what, &complaint))
     }
 
     fn command(&self, facts: &[(&str, &str)]) -> Command {
@@ -233,44 +244,28 @@ impl Program {
         command
     }
 
-    /// Reads until the program has ended.
-    async fn read(
+    /// Reads until the program has ended, and then what is left in its pipes.
+    async fn see_through(
         &self,
         child: &mut Child,
         group: &mut Group,
-        output: &mut Vec<u8>,
-        complaint: &mut Vec<u8>,
-    ) -> Result<std::process::ExitStatus, Trouble> {
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let reading = async { tokio::try_join!(read_whole(stdout, output), read_end(stderr, complaint)) };
-        tokio::pin!(reading);
-        let (status, all_read) = tokio::select! {
-            read = &mut reading => { read?; (child.wait().await?, true) }
-            status = child.wait() => (status?, false),
+        reading: &mut Reading<'_>,
+    ) -> Result<ExitStatus, Trouble> {
+        let status = tokio::select! {
+            read = &mut *reading => { read?; child.wait().await? }
+            status = child.wait() => status?,
         };
         match self.leftovers {
             Leftovers::Kill => group.kill(),
             Leftovers::Leave => group.release(),
         }
-        if !all_read {
-            // Usually the rest is in the pipe already. Something that outlives the program may hold it open; what was
-            // read by then is what the program printed.
-            if let Ok(read) = timeout(GRACE, reading).await {
-                read?;
-            }
+        // Something that outlives the program may hold its output open; what is read by then is what it printed.
+        if !reading.is_terminated()
+            && let Ok(read) = timeout(GRACE, reading).await
+        {
+            read?;
         }
         Ok(status)
-    }
-
-    fn judge(&self, status: std::process::ExitStatus, complaint: &[u8]) -> Result<(), ProgramError> {
-        match (status.code(), status.signal()) {
-            (Some(0), _) => Ok(()),
-            (Some(code), _) => Err(self.error("exit_status", format_args!("ended with status {code}"), complaint)),
-            (None, signal) => {
-                let signal = signal.unwrap_or_default();
-                Err(self.error("killed", format_args!("was killed by signal {signal}"), complaint))
-            }
-        }
     }
 
     fn not_started(&self, error: &std::io::Error) -> ProgramError {
@@ -281,10 +276,10 @@ impl Program {
             _ if missing => "there is no such program".to_owned(),
             _ => error.to_string(),
         };
-        self.error("not_started", format_args!("cannot be started: {why}"), &[])
+        self.error("not_started", &format!("cannot be started: {why}"), &[])
     }
 
-    fn error(&self, key: &'static str, what: fmt::Arguments<'_>, complaint: &[u8]) -> ProgramError {
+    fn error(&self, key: &'static str, what: &str, complaint: &[u8]) -> ProgramError {
         let said = self.end_of(complaint);
         let said = if said.is_empty() { said } else { format!("; it said: {said}") };
         ProgramError { key, message: format!("{:?} {what}{said}", self.name()) }
@@ -305,6 +300,18 @@ impl Program {
         let line = lines.join("; ").replace(char::is_control, " ");
         let surplus = line.chars().count().saturating_sub(ERROR_OUTPUT_SHOWN);
         if surplus == 0 { line } else { std::iter::once('…').chain(line.chars().skip(surplus)).collect() }
+    }
+}
+
+/// Reads both outputs to their ends; may be polled again afterwards.
+type Reading<'a> = Fuse<BoxFuture<'a, Result<((), ()), Trouble>>>;
+
+/// What is wrong with how a program ended, if anything: a key and words.
+fn wrong(status: ExitStatus) -> Option<(&'static str, String)> {
+    match (status.code(), status.signal()) {
+        (Some(0), _) => None,
+        (Some(code), _) => Some(("exit_status", format!("ended with status {code}"))),
+        (None, signal) => Some(("killed", format!("was killed by signal {}", signal.unwrap_or_default()))),
     }
 }
 
@@ -368,14 +375,26 @@ impl Group {
     }
 
     /// Asks it to end, gives the program so long, then kills what is left, and reaps the program.
-    async fn end(&mut self, child: &mut Child, patience: Duration) {
+    ///
+    /// Its output is read meanwhile: a program whose words nobody hears is killed by the system (SIGPIPE) before it has
+    /// tidied up.
+    async fn end(&mut self, child: &mut Child, patience: Duration, reading: &mut Reading<'_>) {
         if let Some(group) = self.0.filter(|_| !patience.is_zero()) {
             let _ = kill_process_group(group, Signal::TERM);
-            let _ = timeout(patience, child.wait()).await;
+            let ending = async {
+                tokio::select! {
+                    _ = &mut *reading => { let _ = child.wait().await; }
+                    _ = child.wait() => {}
+                }
+            };
+            let _ = timeout(patience, ending).await;
         }
         self.kill();
         // Nothing resists SIGKILL but a broken disk; then the runtime reaps it whenever it ends.
         let _ = timeout(GRACE, child.wait()).await;
+        if !reading.is_terminated() {
+            let _ = timeout(GRACE, reading).await;
+        }
     }
 }
 
@@ -388,6 +407,9 @@ impl Drop for Group {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Enough for a shell to start on a busy machine, and still a time-out that a test can wait for.
+    const AMPLE_MS: u64 = 1500;
 
     fn program(words: &[&str], timeout_ms: u64, env: &[(&str, &str)], leftovers: Leftovers) -> Program {
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect();
@@ -485,9 +507,9 @@ mod tests {
         let (first, second) = (unheard_of(), unheard_of());
         // The first ignores the polite request, and its child would too.
         let script = format!("trap '' TERM; echo begun >&2; sleep {first} & sleep {second}");
-        let program = program(&["sh", "-c", &script], 300, &[], Leftovers::Kill);
+        let program = program(&["sh", "-c", &script], AMPLE_MS, &[], Leftovers::Kill);
         let error = program.run(&[]).await.unwrap_err();
-        assert_eq!(error.message, "\"sh\" did not end within 300 ms and was stopped; it said: begun");
+        assert_eq!(error.message, "\"sh\" did not end within 1.5 s and was stopped; it said: begun");
         assert_eq!(error.key, "timeout");
         soon("both are gone", || !runs(&first) && !runs(&second)).await;
         soon("no zombie stays", || zombies().is_empty()).await;
@@ -496,9 +518,13 @@ mod tests {
     #[tokio::test]
     async fn a_program_may_end_by_itself_when_asked() {
         let tidied = std::env::temp_dir().join(unheard_of());
-        let script = format!("trap 'echo tidied >{}; exit' TERM; while :; do sleep 0.05; done", tidied.display());
-        let error = program(&["sh", "-c", &script], 300, &[], Leftovers::Kill).run(&[]).await.unwrap_err();
+        let script = format!(
+            "trap 'echo tidied >{}; echo good bye >&2; exit' TERM; while :; do sleep 0.05; done",
+            tidied.display()
+        );
+        let error = program(&["sh", "-c", &script], AMPLE_MS, &[], Leftovers::Kill).run(&[]).await.unwrap_err();
         assert_eq!(error.key, "timeout");
+        assert!(error.message.ends_with("good bye"), "{error}");
         assert_eq!(std::fs::read_to_string(&tidied).unwrap(), "tidied\n");
         std::fs::remove_file(tidied).unwrap();
     }

@@ -52,6 +52,7 @@ pub fn happened(process: &ProcessName, event: &Event) {
             %process, from, to, reason = reason.sentence, key = failure.key.as_ref(), in_a_row,
             retry_in = in_words(*retry_in), phase = word(phase), error = failure.message, "scale failed"
         ),
+        Event::ScaleRecovered { lasted } => info!(%process, lasted = in_words(*lasted), "scaling works again"),
         Event::NeedsExceededMax { wanted, max, reason, phase } => {
             info!(%process, wanted, max, reason = reason.sentence, phase = word(phase), "needs exceed max");
         }

@@ -1,5 +1,116 @@
-//! tmp
-/// tmp
-pub fn run(_: Option<&str>, _: bool, _: &crate::cli::Surroundings) -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! `autoscalebot check`: every error in the settings, or what they mean and where each value came from.
+
+use std::{fmt::Write as _, process::ExitCode};
+
+use autoscalebot_core::{bounds::Bounds, moment::Moment};
+use autoscalebot_engine::{
+    clock::{Clock, SystemClock},
+    config::{
+        ProcessConfig,
+        assemble::{Origin, Source},
+        load::{self, Explained},
+        resolve_time_zone,
+    },
+};
+
+use crate::{cli::Surroundings, command};
+
+/// Checks the settings; with `online` also tries each backend once.
+pub fn run(settings: Option<&str>, online: bool, around: &Surroundings) -> ExitCode {
+    let explained = match load::explain(settings, &around.folder, &around.environment) {
+        Ok(explained) => explained,
+        Err(errors) => return command::refuse(&errors, around),
+    };
+    print!("{}", describe(&explained, &SystemClock::new().now()));
+    for warning in &explained.loaded.warnings {
+        eprintln!("warning: {warning}");
+    }
+    if !online {
+        println!("\nThe settings are fine. `autoscalebot check --online` also tries the backends.");
+        return ExitCode::SUCCESS;
+    }
+    println!("\nTrying each backend once; nothing is scaled and nobody is told:\n");
+    let wish = command::eval::Wish { samples: 1, json: false, processes: Vec::new() };
+    command::eval::run(settings, &wish, around)
+}
+
+/// Every effective setting, by process and stage.
+fn describe(explained: &Explained, now: &Moment) -> String {
+    let mut text = format!("{}\n", explained.document.file);
+    for (process, config) in &explained.loaded.config.processes {
+        let _ = writeln!(text, "\n{process}");
+        let prefix = format!("{process}.");
+        let own: Vec<(&str, &Origin)> = explained
+            .origins
+            .iter()
+            .filter_map(|origin| origin.path.strip_prefix(&prefix).map(|path| (path, origin)))
+            .collect();
+        let width = own.iter().map(|(path, _)| path.len()).max().unwrap_or_default();
+        let values: Vec<String> = own.iter().map(|(_, origin)| shown(origin)).collect();
+        let value_width = values.iter().map(|value| value.chars().count()).max().unwrap_or_default().min(48);
+        for ((path, origin), value) in own.iter().zip(&values) {
+            let _ = writeln!(text, "  {path:<width$}  {value:<value_width$}  {}", whence(origin, explained));
+        }
+        text.push_str(&in_force(config, now));
+    }
+    text
+}
+
+fn shown(origin: &Origin) -> String {
+    match &origin.value {
+        serde_json::Value::Null => "-".to_owned(),
+        serde_json::Value::String(text) if text.is_empty() => "-".to_owned(),
+        value => value.to_string(),
+    }
+}
+
+fn whence(origin: &Origin, explained: &Explained) -> String {
+    match &origin.source {
+        Source::Default => "default".to_owned(),
+        Source::File(byte) => {
+            format!("{}:{}", explained.document.file, explained.document.line_and_column(*byte).0)
+        }
+        Source::Environment(names) => {
+            let names: Vec<String> = names.iter().map(|name| format!("${name}")).collect();
+            names.join(", ")
+        }
+    }
+}
+
+/// The bounds of this hour and the next ones, for time tables.
+fn in_force(config: &ProcessConfig, now: &Moment) -> String {
+    let mut text = String::new();
+    for signal in &config.signals {
+        let common = &signal.decision_common;
+        let Ok(zone) = resolve_time_zone(common) else { continue };
+        let name = zone.iana_name().unwrap_or("the machine's own").to_owned();
+        let Ok(bounds) = Bounds::new(common.min_processes.clone(), common.max_processes.clone(), zone) else {
+            continue;
+        };
+        let range = bounds.at(now);
+        let _ = write!(text, "  now {} in {name}: {} to {} processes", bounds.local_time(now), range.min, range.max);
+        match next_change(&bounds, now) {
+            Some(then) => {
+                let next = bounds.at(&then);
+                let _ = writeln!(text, "; from {} on {} to {}", bounds.local_time(&then), next.min, next.max);
+            }
+            None => text.push('\n'),
+        }
+    }
+    text
+}
+
+/// The next minute of the coming day at which the bounds are others.
+fn next_change(bounds: &Bounds, now: &Moment) -> Option<Moment> {
+    const MINUTES_OF_LONGEST_DAY: i64 = 25 * 60;
+    if !bounds.vary() {
+        return None;
+    }
+    let second = now.civil.as_second();
+    let minute = second - second.rem_euclid(60);
+    (1..=MINUTES_OF_LONGEST_DAY).find_map(|offset| {
+        let civil = jiff::Timestamp::from_second(minute + offset * 60).ok()?;
+        let then = Moment { civil, ..*now };
+        (bounds.at(&then) != bounds.at(now)).then_some(then)
+    })
 }

@@ -76,7 +76,7 @@ fn went_well(tick: &Tick) -> Option<Duration> {
 }
 
 proptest! {
-    #![proptest_config(stories(32))]
+    #![proptest_config(stories(24))]
 
     #[test]
     fn whatever_happens_what_is_wanted_lies_within_the_bounds(story in story()) {
@@ -394,6 +394,7 @@ fn check_quiet(log: &Log) -> Result<(), TestCaseError> {
                 Event::NeedsBelowMin { phase, .. } => ("min", *phase),
                 Event::ScalingTooRapid { phase, .. } => ("rapid", *phase),
                 Event::ScaleFailed { phase, .. } => ("scale", *phase),
+                Event::ScaleRecovered { lasted } => ("scale", Phase::Ended(*lasted)),
                 _ => continue,
             };
             let pause = match phase {

@@ -15,7 +15,7 @@ use autoscalebot_core::{
 };
 use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 
-use crate::world::{BackendPlan, Log, Plan, SignalPlan, Tick, play, stories, story};
+use crate::world::{BackendPlan, Log, Plan, SignalPlan, Tick, crowd, play, stories, story};
 
 proptest! {
     #![proptest_config(stories(48))]
@@ -58,6 +58,16 @@ fn the_made_up_world_has_everything_in_it() {
     for what in all.split(", ").map(str::trim) {
         let often = seen.get(what).copied().unwrap_or_default();
         assert!(often >= 20, "{what:?} happened {often} times, which proves little: {seen:#?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(stories(1500))]
+
+    // What goes wrong between signals takes the right settings rather than a long time.
+    #[test]
+    fn signals_that_want_different_things_come_to_what_the_rule_says(story in crowd()) {
+        check(&play(&story))?;
     }
 }
 
@@ -425,17 +435,19 @@ fn settle(
 ) -> Vec<String> {
     let failing = ("scale", 0, 0);
     let mut events = Vec::new();
+    let obeyed = |diary: &mut Diary| match diary.write(failing, false, plan.repeat, now) {
+        Some(Phase::Ended(lasted)) => Some(format!("scale recovered {lasted:?}")),
+        _ => None,
+    };
     match settled {
         Settled::Scaled => {
-            diary.write(failing, false, plan.repeat, now);
             events.push(format!("scaled {from} {to}"));
+            events.extend(obeyed(diary));
             events.extend(too_rapid(past, Some(to > from), plan, now, diary));
         }
-        Settled::AlreadyThere => {
-            diary.write(failing, false, plan.repeat, now);
-        }
+        Settled::AlreadyThere => events.extend(obeyed(diary)),
         Settled::DryRun => {
-            diary.write(failing, false, plan.repeat, now);
+            events.extend(obeyed(diary));
             let told = diary.would.last().is_some_and(|(told_from, told_to, then)| {
                 (*told_from, *told_to) == (from, to) && now - *then < plan.repeat
             });
@@ -564,6 +576,7 @@ pub fn describe(event: &Event) -> String {
         Event::ScaleFailed { from, to, in_a_row, retry_in, phase, .. } => {
             format!("scale failed {from} {to} {in_a_row} {retry_in:?} {phase:?}")
         }
+        Event::ScaleRecovered { lasted } => format!("scale recovered {lasted:?}"),
         Event::NeedsExceededMax { wanted, max, phase, .. } => format!("needs exceeded max {wanted} {max} {phase:?}"),
         Event::NeedsBelowMin { wanted, min, phase, .. } => format!("needs below min {wanted} {min} {phase:?}"),
         Event::ScalingTooRapid { direction, scales, phase, .. } => format!("too rapid {direction} {scales} {phase:?}"),

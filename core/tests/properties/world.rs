@@ -493,6 +493,24 @@ pub fn story() -> impl Strategy<Value = Story> {
     })
 }
 
+/// A few ticks of several signals that decide at once, each with steps and bounds of its own.
+pub fn crowd() -> impl Strategy<Value = Story> {
+    let signal = (signal_plan(), 1..7_u32, 0..3_u32, 0..8_u32).prop_map(|(plan, increment, min, more)| SignalPlan {
+        backend: BackendPlan::Consecutive { ups: 1, downs: 1 },
+        increment,
+        min: vec![(0, min)],
+        max: vec![(0, min + more)],
+        ..plan
+    });
+    let loads = vec(select(vec![Load::Low, Load::Low, Load::Between, Load::High, Load::Refused]), 4);
+    (vec(signal, 2..5), plan(), chapter(), loads, 0..9_u32).prop_map(|(signals, plan, chapter, loads, running)| Story {
+        plan: Plan { signals, ..plan },
+        running,
+        start: STARTS[0],
+        chapters: vec![Chapter { ticks: 3, loads, new_plan: None, ..chapter }],
+    })
+}
+
 /// How many stories each property is told. A story is thousands of ticks, so a few dozen are many.
 pub fn stories(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, ..ProptestConfig::default() }

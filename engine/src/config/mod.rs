@@ -10,10 +10,12 @@
 
 pub mod assemble;
 pub mod error;
+pub mod example;
 mod json;
 pub mod load;
 pub mod original;
 mod python;
+pub mod schema;
 #[cfg(test)]
 mod tests;
 mod toml;

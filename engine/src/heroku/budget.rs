@@ -27,11 +27,9 @@ const RESERVE: f64 = 100.0;
 /// which the refill can bear.
 const OLDEST: Duration = Duration::from_secs(300);
 
-/// Wait after the first 429 without `Retry-After`: by then two tokens have flowed back.
+/// Wait after the first 429 without `Retry-After`, doubled with each in a row: by then two tokens have flowed back, and if
+/// somebody else drinks all that flows back, the doubling soon gets out of the way.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
-
-/// Wait after the second in a row, doubled from there: somebody else drinks all that flows back, a dozen tokens meanwhile.
-const SECOND_WAIT: Duration = Duration::from_secs(10);
 
 /// Longest wait of our own; by then a quarter of the pool is back.
 const LONGEST_WAIT: Duration = Duration::from_secs(900);
@@ -136,10 +134,8 @@ impl Budget {
         if now >= self.silent_until {
             self.refusals_in_a_row = self.refusals_in_a_row.saturating_add(1);
         }
-        let own = match self.refusals_in_a_row {
-            0 | 1 => FIRST_WAIT,
-            more => SECOND_WAIT.saturating_mul(1 << (more - 2).min(8)).min(LONGEST_WAIT),
-        };
+        let doublings = self.refusals_in_a_row.saturating_sub(1).min(10);
+        let own = FIRST_WAIT.saturating_mul(1 << doublings).min(LONGEST_WAIT);
         let wait = retry_after.map_or(own, |asked| asked.min(Duration::from_secs(3600)));
         self.silent_until = self.silent_until.max(now + wait);
         self.silent_until.saturating_sub(now)
@@ -221,8 +217,8 @@ mod tests {
         let mut budget = Budget::new(START);
         assert_eq!(budget.refused(None, START), FIRST_WAIT);
         assert_eq!(budget.refused(None, START), FIRST_WAIT, "a call that was under way");
-        assert_eq!(budget.refused(None, later(2)), SECOND_WAIT);
-        assert_eq!(budget.refused(None, later(40)), SECOND_WAIT * 2);
+        assert_eq!(budget.refused(None, later(2)), FIRST_WAIT * 2);
+        assert_eq!(budget.refused(None, later(40)), FIRST_WAIT * 4);
         budget.accepted(later(900));
         assert_eq!(budget.refused(None, later(1000)), FIRST_WAIT);
         let mut now = later(2000);

@@ -33,9 +33,10 @@ impl Common {
             Event::Measured { .. } => self.notify_on_every_measurement,
             Event::MeasurementFailed { .. } | Event::MeasurementRecovered { .. } => self.notify_if_measurement_fails,
             // A platform that does not say how many run cannot be scaled either.
-            Event::CountFailed { .. } | Event::CountRecovered { .. } | Event::ScaleFailed { .. } => {
-                self.notify_if_scale_fails
-            }
+            Event::CountFailed { .. }
+            | Event::CountRecovered { .. }
+            | Event::ScaleFailed { .. }
+            | Event::ScaleRecovered { .. } => self.notify_if_scale_fails,
             Event::CountChangedElsewhere { .. } => self.notify_if_count_changes_elsewhere,
             Event::ScaledUp { .. } | Event::ScaledDown { .. } | Event::WouldScale { .. } => self.notify_on_every_scale,
             Event::NeedsExceededMax { .. } => self.notify_if_needs_exceed_max,
@@ -96,7 +97,7 @@ mod tests {
             ("notify_if_needs_below_min", &["needs_below_min"]),
             ("notify_if_needs_exceed_max", &["needs_exceeded_max"]),
             ("notify_if_scaling_is_too_rapid", &["scaling_too_rapid"]),
-            ("notify_if_scale_fails", &["count_failed", "count_recovered", "scale_failed"]),
+            ("notify_if_scale_fails", &["count_failed", "count_recovered", "scale_recovered", "scale_failed"]),
             ("notify_if_measurement_fails", &["measurement_failed", "measurement_recovered"]),
             ("notify_if_count_changes_elsewhere", &["count_changed_elsewhere"]),
         ];
@@ -134,6 +135,7 @@ mod tests {
                 "measurement_recovered",
                 "count_failed",
                 "count_recovered",
+                "scale_recovered",
                 "count_changed_elsewhere",
                 "scale_failed",
                 "needs_exceeded_max",

@@ -86,6 +86,7 @@ pub fn every_event() -> Vec<Event> {
     events.extend(phases.map(|phase| Event::CountFailed { failure: refused(), phase }));
     events.extend([
         Event::CountRecovered { lasted: Duration::from_secs(90) },
+        Event::ScaleRecovered { lasted: Duration::from_secs(90) },
         Event::CountChangedElsewhere { from: 2, to: 5 },
         Event::ScaledUp { from: 1, to: 2, reason: high(), limit: None },
         Event::ScaledUp { from: 2, to: 3, reason: high(), limit: Some(Limit::Max) },

@@ -109,6 +109,7 @@ pub fn key(event: &Event) -> &'static str {
         Event::MeasurementRecovered { .. } => "measurement_recovered",
         Event::CountFailed { .. } => "count_failed",
         Event::CountRecovered { .. } => "count_recovered",
+        Event::ScaleRecovered { .. } => "scale_recovered",
         Event::CountChangedElsewhere { .. } => "count_changed_elsewhere",
         Event::ScaledUp { .. } => "scaled_up",
         Event::ScaledDown { .. } => "scaled_down",
@@ -132,6 +133,7 @@ pub fn severity(event: &Event) -> Severity {
         Event::Measured { .. }
         | Event::MeasurementRecovered { .. }
         | Event::CountRecovered { .. }
+        | Event::ScaleRecovered { .. }
         | Event::ScaledUp { .. }
         | Event::ScaledDown { .. }
         | Event::WouldScale { .. }
@@ -203,6 +205,9 @@ fn told(process: &str, event: &Event) -> (String, Facts) {
         Event::CountFailed { failure, phase } => count_failed(process, failure, phase),
         Event::CountRecovered { lasted } => {
             (format!("the platform says again how many processes run, after {}", in_words(*lasted)), Vec::new())
+        }
+        Event::ScaleRecovered { lasted } => {
+            (format!("the platform takes orders again, after {}", in_words(*lasted)), Vec::new())
         }
         Event::CountChangedElsewhere { from, to } => (
             format!("the count was changed elsewhere, from {from} to {to}"),
@@ -416,7 +421,9 @@ fn data(event: &Event) -> Value {
             json!({"backend": &**backend, "failures": failures, "lasted_seconds": seconds(*lasted)})
         }
         Event::CountFailed { failure, phase } => with_phase(phase, json!({"failure": scale_failure(failure)})),
-        Event::CountRecovered { lasted } => json!({"lasted_seconds": seconds(*lasted)}),
+        Event::CountRecovered { lasted } | Event::ScaleRecovered { lasted } => {
+            json!({"lasted_seconds": seconds(*lasted)})
+        }
         Event::CountChangedElsewhere { from, to } => json!({"from": from, "to": to}),
         Event::ScaledUp { from, to, reason, limit } | Event::ScaledDown { from, to, reason, limit } => {
             json!({"from": from, "to": to, "reason": reason, "limit": limit.map(|limit| limit.to_string())})

@@ -1,5 +1,6 @@
 //! The integration tests of the engine, in one binary.
 mod bot;
+mod conformance;
 mod email;
 mod heroku;
 mod heroku_router_log;

@@ -33,7 +33,9 @@ const BOTS_PER_ADDRESS: usize = 500;
 
 /// What one fleet did within the window.
 struct Measured {
+    /// All bots, and those among them whose source is bad.
     count: usize,
+    bad: usize,
     interval: Duration,
     window: Duration,
     before: (Usage, Served),
@@ -107,7 +109,7 @@ fn line(row: &Measured) -> String {
         row.count,
         row.interval.as_secs(),
         row.per_second(),
-        row.count as f64 / row.interval.as_secs_f64(),
+        (row.count - row.bad) as f64 / row.interval.as_secs_f64(),
         row.cpu_per_evaluation_us(),
         row.cpu_share() * 100.0,
         row.after.0.resident as f64 / (1024.0 * 1024.0),
@@ -161,7 +163,7 @@ fn run_fleet(count: usize, interval: Duration, bad: usize, options: &Options) ->
     if bad > 0 && after.1.bad == 0 {
         bail!("no bad source was ever asked; the comparison would say nothing");
     }
-    let row = Measured { count, interval, window, before, after };
+    let row = Measured { count, bad, interval, window, before, after };
     print!("{}", line(&row));
     Ok(row)
 }

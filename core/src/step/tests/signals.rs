@@ -72,23 +72,34 @@ fn needs_below_min_asks_for_agreement() {
     }
 }
 
+/// A queue with steps of another size.
+fn in_steps_of(increment: u32) -> Signal {
+    let settings = json!({
+        "min_measurement_value": 0, "max_measurement_value": 10,
+        "number_of_fails_to_scale_up_after": 1, "number_of_passes_to_scale_down_after": 1,
+    });
+    let decide = crate::examples::build("ConsecutiveThreshold", settings, increment, "tasks");
+    Signal { decide, ..within(queue(), 1, 9) }
+}
+
 #[test]
-fn a_shrink_is_explained_by_a_signal_that_wants_it() {
-    let large = || {
-        let settings = json!({
-            "min_measurement_value": 0, "max_measurement_value": 10,
-            "number_of_fails_to_scale_up_after": 1, "number_of_passes_to_scale_down_after": 1,
-        });
-        let decide = crate::examples::build("ConsecutiveThreshold", settings, 5, "tasks");
-        Signal { decide, ..within(queue(), 1, 9) }
-    };
+fn a_shrink_is_explained_by_the_signal_that_wants_it_least_whatever_their_order() {
     let small = || within(queue(), 1, 3);
-    for (signals, words, speaker) in [([small(), large()], "5 0", 1), ([large(), small()], "0 5", 0)] {
-        // The large one wants 7 - 5 = 2, the small one wants all it may have, which is 3.
+    let table = [
+        // name, signals, loads, speaker
+        ("small first", vec![small(), in_steps_of(5)], "5 0", 1),
+        ("small last", vec![in_steps_of(5), small()], "0 5", 0),
+        ("small, 2, 1", vec![small(), in_steps_of(5), in_steps_of(6)], "5 0 0", 1),
+        ("small, 1, 2", vec![small(), in_steps_of(6), in_steps_of(5)], "5 0 0", 2),
+        ("two small ones first", vec![within(queue(), 1, 2), small(), in_steps_of(5)], "99 5 0", 2),
+        ("1, small, 2", vec![in_steps_of(6), small(), in_steps_of(5)], "0 5 0", 2),
+    ];
+    for (name, signals, words, speaker) in table {
+        // The large ones want 7 - 5 = 2 and 7 - 6 = 1, the small one wants all it may have, which is 3.
         let outcome = Bot::new(signals, 7).look(words);
-        assert_eq!((order_of(&outcome), outcome.signal), (Some((7, 3)), speaker), "{words}");
-        assert_eq!(outcome.decision.direction, Direction::Down);
-        assert_eq!(outcome.decision.reason.key, "consecutive_low");
+        assert_eq!((order_of(&outcome), outcome.signal), (Some((7, 3)), speaker), "{name}");
+        assert_eq!(outcome.decision.direction, Direction::Down, "{name}");
+        assert_eq!(outcome.decision.reason.key, "consecutive_low", "{name}");
     }
 }
 

@@ -18,7 +18,9 @@ use crate::{
         tree::{Content, Node},
     },
     environment::Environment,
-    measurement, notification, scaling,
+    measurement::{self, url::UrlText},
+    notification, scaling,
+    secret::Secret,
 };
 
 /// Whether a setting, by its backend's schema or by its name, is secret or holds secrets.
@@ -45,6 +47,7 @@ pub fn hide_all(root: &Node, environment: &Environment, findings: &mut Findings)
 
 fn hide(node: &Node, findings: &mut Findings) {
     match &node.content {
+        Content::Scalar(_) if is_url_with_secret(node) => findings.hide(node.span),
         Content::Scalar(_) | Content::Unread(_) => {}
         Content::List(items) => items.iter().for_each(|item| hide(item, findings)),
         Content::Table(entries) => {
@@ -81,8 +84,17 @@ fn secret_names() -> &'static [String] {
     })
 }
 
+/// Whether a text is an address with a password or a token in it.
+pub fn is_url_with_secret(node: &Node) -> bool {
+    node.as_text().is_some_and(|text| text.contains("://") && UrlText::new(text).to_string() != text)
+}
+
 /// The value to show for a setting.
 pub fn shown(schema: &Schema, name: &str, value: &Value) -> Value {
-    let is_hidden = is_secret(schema, name) && !matches!(value, Value::Null);
-    if is_hidden { Value::from(crate::secret::Secret::SHOWN) } else { value.clone() }
+    match value {
+        Value::Null => Value::Null,
+        _ if is_secret(schema, name) => Value::from(Secret::SHOWN),
+        Value::String(text) if text.contains("://") => Value::from(UrlText::new(text).to_string()),
+        other => other.clone(),
+    }
 }

@@ -79,6 +79,9 @@ impl<'a> Top<'a> {
     fn processes(&mut self, entries: Vec<(&'a Key, &'a Node)>, place: &Node, findings: &mut Findings) {
         let mut names = HashSet::new();
         for (key, node) in entries {
+            if is_apart(key) {
+                continue;
+            }
             if names.insert(&key.name) {
                 self.processes.push((key, node));
             } else {
@@ -100,9 +103,9 @@ impl<'a> Top<'a> {
     }
 }
 
-/// Keys with a dot or `x-` in front are the author's own: a place for YAML's anchors.
+/// Keys with a dot or `x-` in front are the author's own: a place for YAML's anchors. `$schema` is for editors.
 fn is_apart(key: &Key) -> bool {
-    key.name.starts_with('.') || key.name.starts_with("x-")
+    key.name.starts_with('.') || key.name.starts_with("x-") || key.name == "$schema"
 }
 
 fn time_zone<'a>(key: &'a Key, node: &'a Node) -> Result<(&'a Key, &'a Node), Finding> {

@@ -59,7 +59,8 @@ use crate::secret::Secret;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The Procfile. The processes run in the folder it is in.
+    /// The Procfile; a relative path begins at the folder that the program was started in. The processes run in the
+    /// Procfile's folder.
     pub procfile: PathBuf,
     /// The entry of the Procfile that is scaled; when empty, the one with the name of the bot's process.
     pub process: String,

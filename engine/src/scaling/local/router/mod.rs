@@ -10,60 +10,56 @@
 //! request has a connection of its own, because an idle one would occupy a process that can serve only one at a time.
 //! No TLS, no HTTP/2: something else does that in front, or nothing does on a desk.
 
+mod choice;
+mod exchange;
+
 use std::{
     collections::HashSet,
     net::SocketAddr,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use autoscalebot_core::moment::Moment;
-use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::{
     Method, Request, Response, StatusCode, Uri, Version,
-    body::{Body, Frame, Incoming, SizeHint},
+    body::Incoming,
     client::conn::http1 as client,
-    header::{self, HeaderMap, HeaderName, HeaderValue},
+    header::{self, HeaderName, HeaderValue},
     server::conn::http1 as server,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::{Sleep, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::choice::Balance;
+use self::{
+    choice::{Choice, choose},
+    exchange::{Answer, Outstanding, Record, Relayed, relay_both_ways, remove_hop_by_hop},
+};
 use super::{
-    board::{Board, Member, Members, Phase, RunNumber},
-    output::{Output, Speaker},
-    router_line::{Code, RouterLine},
+    board::{Board, Members},
+    output::Output,
+    router_line::Code,
 };
 use crate::clock::Clock;
 
 /// An answer must begin within this (Heroku, H12). Also how long a request is held while processes start.
 pub const FIRST_BYTE_WITHIN: Duration = Duration::from_secs(30);
 
-/// Once it has begun, something must be sent at least this often (Heroku, H15).
-const NEXT_BYTE_WITHIN: Duration = Duration::from_secs(55);
-
 /// A process must accept a connection within this (Heroku, H19).
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// So many processes are tried (Heroku).
 const MOST_TRIES: usize = 10;
-
-/// So many requests at a time per process that is up; beyond, the client is told at once (Heroku, H11).
-const MOST_REQUESTS_PER_PROCESS: usize = 200;
 
 /// So many clients at a time; more wait in the system's queue. Each costs two file descriptors, and 1024 is a common
 /// limit for those, but a higher one is common too.
@@ -78,16 +74,6 @@ const VIA: HeaderValue = HeaderValue::from_static("1.1 autoscalebot");
 /// After the system refused to accept a connection (no file descriptors, mostly).
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// How the router chooses between processes that are up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Balance {
-    /// The one that works on the fewest requests.
-    LeastBusy,
-    /// Any of them, as Heroku does.
-    Random,
-}
-
 /// The router of one platform.
 pub struct Router {
     board: tokio::sync::watch::Receiver<Members>,
@@ -97,8 +83,6 @@ pub struct Router {
     port: u16,
     turn: AtomicUsize,
 }
-
-type Answer = Either<Full<Bytes>, Relayed>;
 
 impl Router {
     /// A router for the processes on a board, told on which port it listens.
@@ -293,263 +277,14 @@ struct Connected {
     outstanding: Outstanding,
 }
 
-enum Choice {
-    Process(RunNumber, Member, SocketAddr),
-    Starting,
-    None(Code),
-}
-
-/// Which process gets a request. Parents decide: everything about the state of the entry is looked at here.
-fn choose(
-    members: &Members,
-    tried: &HashSet<RunNumber>,
-    balance: Balance,
-    next_turn: impl FnOnce() -> usize,
-) -> Choice {
-    let up: Vec<(RunNumber, &Member, SocketAddr)> = members
-        .present
-        .iter()
-        .filter(|(_, member)| member.phase == Phase::Up)
-        .filter_map(|(run, member)| Some((*run, member, member.address?)))
-        .collect();
-    if up.is_empty() {
-        let starting = members.present.values().any(|member| member.phase == Phase::Starting);
-        return match (members.wanted, members.present.is_empty()) {
-            (0, _) => Choice::None(Code::H14),
-            // Wanted, and about to be started.
-            (_, true) => Choice::Starting,
-            (_, false) if starting => Choice::Starting,
-            (_, false) => Choice::None(Code::H10),
-        };
-    }
-    let outstanding: usize = up.iter().map(|(_, member, _)| member.load()).sum();
-    if outstanding >= MOST_REQUESTS_PER_PROCESS * up.len() {
-        return Choice::None(Code::H11);
-    }
-    let mut candidates: Vec<_> = up.into_iter().filter(|(run, ..)| !tried.contains(run)).collect();
-    if balance == Balance::LeastBusy
-        && let Some(least) = candidates.iter().map(|(_, member, _)| member.load()).min()
-    {
-        candidates.retain(|(_, member, _)| member.load() == least);
-    }
-    if candidates.is_empty() {
-        return Choice::None(Code::H21);
-    }
-    let (run, member, address) = candidates[next_turn() % candidates.len()];
-    Choice::Process(run, member.clone(), address)
-}
-
-/// One request that a process works on, as long as it exists.
-struct Outstanding(Arc<AtomicUsize>);
-
-impl Outstanding {
-    fn new(count: Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Outstanding {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// What is known about a request; becomes its log line when it is over. Dropped early means that the client went away.
-struct Record {
-    router: Arc<Router>,
-    line: RouterLine,
-    received: Moment,
-    connected: Option<Moment>,
-    bytes: u64,
-    written: bool,
-}
-
-impl Record {
-    fn new(router: Arc<Router>, request: &Request<Incoming>, peer: SocketAddr) -> Self {
-        let text = |name: &str| {
-            let values = request.headers().get_all(name).iter().filter_map(|value| value.to_str().ok());
-            values.collect::<Vec<_>>().join(", ")
-        };
-        let (earlier, peer) = (text("x-forwarded-for"), peer.ip().to_string());
-        let fwd = if earlier.is_empty() { peer } else { format!("{earlier}, {peer}") };
-        let given_id = text("x-request-id");
-        let request_id = if is_request_id(&given_id) { given_id } else { uuid::Uuid::new_v4().to_string() };
-        let host = match text("host") {
-            host if host.is_empty() => request.uri().authority().map(ToString::to_string).unwrap_or_default(),
-            host => host,
-        };
-        let line = RouterLine {
-            method: request.method().to_string(),
-            path: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
-            host,
-            request_id,
-            fwd,
-            ..RouterLine::default()
-        };
-        Self { received: router.clock.now(), router, line, connected: None, bytes: 0, written: false }
-    }
-
-    /// We answer in place of the app.
-    fn fail(mut self, code: Code) -> Response<Answer> {
-        self.line.status = Some(code.status());
-        let text = format!("{code:?}: {}\n", code.description());
-        self.bytes = text.len() as u64;
-        self.write(Some(code));
-        plain(StatusCode::SERVICE_UNAVAILABLE, text)
-    }
-
-    /// The request is none that can be forwarded.
-    fn refuse(mut self, status: StatusCode, text: &'static str) -> Response<Answer> {
-        self.line.status = Some(status.as_u16());
-        self.bytes = text.len() as u64;
-        self.write(None);
-        plain(status, text.to_owned())
-    }
-
-    fn write(&mut self, code: Option<Code>) {
-        if std::mem::replace(&mut self.written, true) {
-            return;
-        }
-        self.line.code = code;
-        self.line.bytes = Some(self.bytes);
-        let now = self.router.clock.now();
-        self.line.service = self.connected.map(|connected| now.since(&connected));
-        self.router.output.line(Speaker::Router, &self.line.to_string());
-    }
-}
-
-impl Drop for Record {
-    fn drop(&mut self) {
-        if !self.written {
-            self.line.status = Some(Code::H27.status());
-            self.write(Some(Code::H27));
-        }
-    }
-}
-
-/// The body of an answer on its way to the client.
-struct Relayed {
-    body: Incoming,
-    record: Record,
-    _outstanding: Outstanding,
-    patience: Pin<Box<Sleep>>,
-}
-
-impl Relayed {
-    fn new(body: Incoming, mut record: Record, outstanding: Outstanding) -> Self {
-        if body.is_end_stream() {
-            // Nobody will ask for more, so nobody would tell us the end.
-            record.write(None);
-        }
-        Self { body, record, _outstanding: outstanding, patience: Box::pin(sleep(NEXT_BYTE_WITHIN)) }
-    }
-}
-
-impl Body for Relayed {
-    type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let this = &mut *self;
-        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
-            return Poll::Ready(match frame {
-                Some(Ok(frame)) => {
-                    this.record.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                    if this.body.is_end_stream() {
-                        this.record.write(None);
-                    } else {
-                        this.patience.set(sleep(NEXT_BYTE_WITHIN));
-                    }
-                    Some(Ok(frame))
-                }
-                Some(Err(error)) => {
-                    this.record.write(Some(Code::H18));
-                    Some(Err(error.into()))
-                }
-                None => {
-                    this.record.write(None);
-                    None
-                }
-            });
-        }
-        ready!(this.patience.as_mut().poll(context));
-        this.record.write(Some(Code::H15));
-        Poll::Ready(Some(Err("nothing was sent for too long".into())))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// A protocol such as WebSocket: from here on bytes go both ways until one side ends.
-async fn relay_both_ways(
-    client: hyper::upgrade::OnUpgrade,
-    app: hyper::upgrade::OnUpgrade,
-    mut record: Record,
-    outstanding: Outstanding,
-) {
-    let (Ok(client), Ok(app)) = (client.await, app.await) else { return };
-    let (mut client, mut app) = (TokioIo::new(client), TokioIo::new(app));
-    // How it ends says nothing about the app: sides of such a connection close it as they like.
-    if let Ok((_, to_client)) = tokio::io::copy_bidirectional(&mut client, &mut app).await {
-        record.bytes = to_client;
-    }
-    record.write(None);
-    drop(outstanding);
-}
-
-fn plain(status: StatusCode, text: String) -> Response<Answer> {
-    let mut response = Response::new(Either::Left(Full::from(text)));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
-}
-
-/// 20 to 200 letters, digits, `+`, `/`, `=` and `-` (Heroku's rule).
-fn is_request_id(text: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-');
-    (20..=200).contains(&text.len()) && text.bytes().all(legal)
-}
-
-/// Headers that are about one connection and not about the message (RFC 9110, 7.6.1).
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    let always = [
-        header::CONNECTION,
-        header::PROXY_AUTHENTICATE,
-        header::PROXY_AUTHORIZATION,
-        header::TE,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        HeaderName::from_static("keep-alive"),
-        HeaderName::from_static("proxy-connection"),
-    ];
-    for name in named.into_iter().chain(always) {
-        headers.remove(name);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    use super::*;
+    use super::{
+        super::board::{Member, Phase, RunNumber},
+        *,
+    };
     use crate::clock::SystemClock;
 
     /// A router on a free port, its board, and the lines it writes.
@@ -851,31 +586,5 @@ mod tests {
             assert!(read_head(&mut client).await.starts_with("HTTP/1.1 200"));
             assert_eq!(client.read_u8().await.unwrap(), b'x');
         }
-    }
-
-    #[test]
-    fn the_least_busy_process_is_chosen_and_ties_go_round() {
-        let members = Members { wanted: 3, ..Members::default() };
-        let mut members = members;
-        for (number, load) in [(1, 2), (2, 1), (3, 1)] {
-            let address = Some(SocketAddr::from(([127, 0, 0, 1], 1000 + u16::try_from(number).unwrap())));
-            let member = Member::new(format!("web.{number}").into(), Phase::Up, address);
-            member.outstanding.store(load, Ordering::Relaxed);
-            members.present.insert(RunNumber(number), member);
-        }
-        let chosen = |tried: &[u64], turn| {
-            let tried = tried.iter().copied().map(RunNumber).collect();
-            match choose(&members, &tried, Balance::LeastBusy, || turn) {
-                Choice::Process(run, ..) => Ok(run.0),
-                Choice::None(code) => Err(code),
-                Choice::Starting => panic!("three are up"),
-            }
-        };
-        assert_eq!([chosen(&[], 0), chosen(&[], 1), chosen(&[], 2)], [Ok(2), Ok(3), Ok(2)]);
-        assert_eq!(chosen(&[2, 3], 0), Ok(1));
-        assert_eq!(chosen(&[1, 2, 3], 0), Err(Code::H21));
-        members.present[&RunNumber(1)].outstanding.store(3 * MOST_REQUESTS_PER_PROCESS, Ordering::Relaxed);
-
-        assert!(matches!(choose(&members, &HashSet::new(), Balance::Random, || 0), Choice::None(Code::H11)));
     }
 }
