@@ -139,6 +139,12 @@ pub fn find<'a, Stage: ?Sized, Context: ?Sized>(
 /// # Errors
 /// All problems with single fields: unknown keys with the nearest right one, wrong types, values out of range.
 pub fn parse<Settings: DeserializeOwned + JsonSchema>(settings: &Value) -> Result<Settings, Vec<Problem>> {
+    // The usual case needs none of what follows. Unknown keys are no success: every settings struct denies them.
+    if let Ok(parsed) = Settings::deserialize(settings)
+        && settings.is_object()
+    {
+        return Ok(parsed);
+    }
     let Value::Object(given) = settings else {
         return Err(vec![Problem::new("", format!("found {}", in_short(settings)), "a table of settings")]);
     };

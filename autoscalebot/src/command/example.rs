@@ -1,5 +1,18 @@
-//! tmp
-/// tmp
-pub fn run(_: crate::cli::ExampleFormat) -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! `autoscalebot example`: prints a settings file to begin with.
+
+use std::process::ExitCode;
+
+use autoscalebot_engine::config::example::{self, Format};
+
+use crate::{cli::ExampleFormat, command};
+
+/// Prints the example.
+pub fn run(format: ExampleFormat) -> ExitCode {
+    command::print(&example::text(match format {
+        ExampleFormat::Toml => Format::Toml,
+        ExampleFormat::Yaml => Format::Yaml,
+        ExampleFormat::Json => Format::Json,
+        ExampleFormat::Python => Format::Python,
+        ExampleFormat::Django => Format::Django,
+    }))
 }

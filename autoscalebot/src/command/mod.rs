@@ -7,7 +7,10 @@ pub mod example;
 pub mod run;
 pub mod schema;
 
-use std::process::ExitCode;
+use std::{
+    io::{ErrorKind, Write},
+    process::ExitCode,
+};
 
 use autoscalebot_core::registry::Backend;
 use autoscalebot_engine::{
@@ -22,6 +25,18 @@ use crate::cli::Surroundings;
 pub fn refuse(errors: &ConfigErrors, around: &Surroundings) -> ExitCode {
     eprint!("{}", errors.render(around.colour));
     ExitCode::from(2)
+}
+
+/// Prints the answer of a command. Whoever reads only its beginning (`| head`) has had enough, and that is fine.
+pub fn print(text: &str) -> ExitCode {
+    let mut output = std::io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("error: cannot print: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 /// Standard output belongs to the answer of a command: what the processes of `Local` print goes to standard error.

@@ -1,5 +1,12 @@
-//! tmp
-/// tmp
-pub fn run() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! `autoscalebot schema`: prints the JSON Schema of the settings, for editors.
+
+use std::process::ExitCode;
+
+use autoscalebot_engine::config::schema;
+
+use crate::command;
+
+/// Prints the schema.
+pub fn run() -> ExitCode {
+    command::print(&format!("{:#}\n", schema::schema()))
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Config, ConfigErrors,
-    assemble::{Origin, assemble},
+    assemble::{Origin, assemble, is_ours},
     error::{Finding, Findings},
     json, python, toml,
     tree::{Content, DEEPEST_LEVELS, Document, LARGEST_FILE_BYTES, MOST_NODES, Node},
@@ -76,6 +76,16 @@ fn read(
     parse(&ending, Document::new(shown, text), environment, explain, path)
 }
 
+/// Reads settings from a text. The ending of `name` says the format.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn from_text(name: &str, text: &str, environment: &Environment) -> Result<Explained, ConfigErrors> {
+    let path = PathBuf::from(name);
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
+    parse(&ending, Document::new(name, text), environment, true, path)
+}
+
 /// Reads a text in the format of this ending.
 fn parse(
     ending: &str,
@@ -114,12 +124,14 @@ fn parse(
 
 /// A module assigns many names; those that mean something here are kept.
 fn settings_of_module(names: Node, document: &Document) -> Result<Node, Finding> {
-    let Content::Table(entries) = names.content else { return Ok(names) };
+    let Content::Table(mut entries) = names.content else { return Ok(names) };
     if !entries.iter().any(|(key, _)| key.name == python::SETTINGS_NAME) {
         let allowed = format!("{} = {{'web': {{…}}}}", python::SETTINGS_NAME);
         let found = format!("{} does not assign {}", document.file, python::SETTINGS_NAME);
         return Err(Finding::new(None, "", found, allowed));
     }
+    // Python's names are spelt exactly; `processes` or `time_zone` are the module's own affair.
+    entries.retain(|(key, _)| key.name != "PROCESSES" && key.name.to_uppercase() == key.name && is_ours(&key.name));
     Ok(Node::new(Content::Table(entries), names.span.start..names.span.end))
 }
 

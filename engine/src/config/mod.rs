@@ -10,24 +10,26 @@
 
 pub mod assemble;
 pub mod error;
+pub mod example;
 mod json;
 pub mod load;
 pub mod original;
 mod python;
+pub mod schema;
+#[cfg(test)]
+mod tests;
 mod toml;
 pub mod tree;
 mod yaml;
 
 use std::collections::BTreeMap;
 
-use autoscalebot_core::{
-    decision,
-    names::{ProcessName, nearest},
-};
+use autoscalebot_core::{decision, names::ProcessName};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
 pub use self::error::ConfigErrors;
+use self::error::did_you_mean;
 use crate::{measurement, notification};
 
 /// All settings of one program.
@@ -91,9 +93,10 @@ impl std::fmt::Debug for BackendSettings {
 /// A sentence when there is no such zone, with the nearest one.
 pub fn resolve_time_zone(common: &decision::Common) -> Result<TimeZone, String> {
     let Some(name) = &common.time_zone else { return Ok(TimeZone::system()) };
-    TimeZone::get(name).map_err(|_| {
-        let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
-        let meant = nearest(name, names.iter().map(String::as_str)).map(|meant| format!(", did you mean {meant}?"));
-        format!("there is no time zone {name:?}{}", meant.unwrap_or_default())
-    })
+    TimeZone::get(name).map_err(|_| no_time_zone(name))
+}
+
+fn no_time_zone(name: &str) -> String {
+    let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+    format!("there is no time zone {name:?}{}", did_you_mean(name, names.iter().map(String::as_str)))
 }

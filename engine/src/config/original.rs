@@ -6,10 +6,8 @@
 
 use std::collections::HashSet;
 
-use autoscalebot_core::names::nearest;
-
 use super::{
-    error::{Finding, Findings},
+    error::{Finding, Findings, did_you_mean},
     tree::{Content, Key, Node, Span},
 };
 
@@ -73,6 +71,10 @@ pub const RENAMED: &[Renamed] = &[
     },
 ];
 
+/// The original's backends that this version does not have yet: the name, and the way out until then.
+pub const NOT_BUILT: &[(&str, &str)] =
+    &[("CeleryRedisQueueSizeBackend", "; until it is here, Command can run what asks Redis for the queue's length")];
+
 /// The settings of one process, by stage, under our names; backends are not looked up yet.
 #[derive(Debug)]
 pub struct Process {
@@ -97,15 +99,33 @@ pub struct Signal {
     pub decision: Option<Block>,
 }
 
+impl Signal {
+    /// What the paths of its settings begin with: `web`, or `web.signals[0]`.
+    #[must_use]
+    pub fn path_in(&self, process: &str) -> String {
+        if self.prefix.is_empty() { process.to_owned() } else { format!("{process}.{}", self.prefix) }
+    }
+}
+
 /// A backend with its settings.
 #[derive(Debug, Clone)]
 pub struct Block {
     /// The place of the whole.
     pub span: Span,
-    /// The backend's name, unless it is not set.
-    pub backend: Option<(String, Span)>,
+    /// The backend's name, unless it is not set; with its place, unless it stands there by default.
+    pub backend: Option<(String, Option<Span>)>,
     /// Its settings, under our names.
     pub settings: Vec<(Key, Node)>,
+    /// What is wrong with it was told already; more about it would only be noise.
+    pub is_broken: bool,
+}
+
+impl Block {
+    /// A block that says nothing.
+    #[must_use]
+    pub fn empty(span: Span) -> Self {
+        Self { span, backend: None, settings: Vec::new(), is_broken: false }
+    }
 }
 
 /// Backends with the settings that they share.
@@ -113,24 +133,25 @@ pub struct Block {
 pub struct Notification {
     /// The place of the whole.
     pub span: Span,
-    /// The backends, each with settings of its own.
-    pub backends: Vec<Block>,
+    /// The backends, each with settings of its own; an empty list tells nobody.
+    pub backends: Option<Vec<Block>>,
     /// The settings for all of them.
     pub settings: Vec<(Key, Node)>,
 }
 
-/// Reads the settings of one process.
-pub fn process(name: &Key, node: &Node, findings: &mut Findings) -> Process {
+/// Reads the settings of one process; `None` when it is no table.
+pub fn process(name: &Key, node: &Node, findings: &mut Findings) -> Option<Process> {
     let mut process = Process { name: name.clone(), signals: Vec::new(), scaling: None, notification: None };
     let mut single = Signal::default();
     const KEYS: [&str; 5] = ["measurement", "decision", "signals", "scaling", "notification"];
-    for (key, value) in table(node, &name.name, "a table with measurement, decision, scaling, notification", findings) {
+    let entries = table(node, &name.name, "a table with measurement, decision, scaling, notification", findings)?;
+    for (key, value) in entries {
         let path = format!("{}.{}", name.name, key.name.to_lowercase());
         match key.name.to_lowercase().as_str() {
-            "measurement" => single.measurement = block(value, Stage::Measurement, &path, findings),
-            "decision" => single.decision = block(value, Stage::Decision, &path, findings),
-            "scaling" => process.scaling = block(value, Stage::Scaling, &path, findings),
-            "notification" => process.notification = notification(value, &path, findings),
+            "measurement" => single.measurement = Some(block(value, Stage::Measurement, &path, findings)),
+            "decision" => single.decision = Some(block(value, Stage::Decision, &path, findings)),
+            "scaling" => process.scaling = Some(block(value, Stage::Scaling, &path, findings)),
+            "notification" => process.notification = Some(notification(value, &path, findings)),
             "signals" => process.signals = signals(value, &path, findings),
             _ => findings.error(unknown(key, &path, "part of a process", &KEYS)),
         }
@@ -142,9 +163,10 @@ pub fn process(name: &Key, node: &Node, findings: &mut Findings) -> Process {
         findings.error(Finding::new(name.span, &name.name, found, "one of the two: put it into the list of signals"));
     }
     for signal in &mut process.signals {
-        move_between_stages(&name.name, signal, findings);
+        let path = signal.path_in(&name.name);
+        move_between_stages(&path, signal, findings);
     }
-    process
+    Some(process)
 }
 
 fn signals(node: &Node, path: &str, findings: &mut Findings) -> Vec<Signal> {
@@ -156,11 +178,11 @@ fn signals(node: &Node, path: &str, findings: &mut Findings) -> Vec<Signal> {
     for (index, item) in items.iter().enumerate() {
         let path = format!("{path}[{index}]");
         let mut signal = Signal { prefix: format!("signals[{index}]"), ..Signal::default() };
-        for (key, value) in table(item, &path, "a table with measurement and decision", findings) {
+        for (key, value) in table(item, &path, "a table with measurement and decision", findings).unwrap_or_default() {
             let path = format!("{path}.{}", key.name.to_lowercase());
             match key.name.to_lowercase().as_str() {
-                "measurement" => signal.measurement = block(value, Stage::Measurement, &path, findings),
-                "decision" => signal.decision = block(value, Stage::Decision, &path, findings),
+                "measurement" => signal.measurement = Some(block(value, Stage::Measurement, &path, findings)),
+                "decision" => signal.decision = Some(block(value, Stage::Decision, &path, findings)),
                 _ => findings.error(unknown(key, &path, "part of a signal", &["measurement", "decision"])),
             }
         }
@@ -173,46 +195,53 @@ fn signals(node: &Node, path: &str, findings: &mut Findings) -> Vec<Signal> {
 }
 
 /// `{backend, settings}`, or version 3.0's flatter form with the settings beside the backend, or just a name.
-fn block(node: &Node, stage: Stage, path: &str, findings: &mut Findings) -> Option<Block> {
+fn block(node: &Node, stage: Stage, path: &str, findings: &mut Findings) -> Block {
     if let Some(name) = node.as_text() {
-        return Some(Block { span: node.span, backend: Some((name.to_owned(), node.span)), settings: Vec::new() });
+        return Block { backend: Some((name.to_owned(), Some(node.span))), ..Block::empty(node.span) };
     }
-    let mut backend = None;
-    let (mut settings, mut beside) = (None, Vec::new());
-    for (key, value) in table(node, path, "a table with backend and settings", findings) {
+    let broken = Block { is_broken: true, ..Block::empty(node.span) };
+    let Some(entries) = table(node, path, "a table with backend and settings", findings) else { return broken };
+    let (mut backend, mut settings, mut beside) = (None, None, Vec::new());
+    for (key, value) in entries {
         match key.name.to_lowercase().as_str() {
-            "backend" => backend = text(value, &format!("{path}.backend"), findings),
+            "backend" => backend = Some(text(value, &format!("{path}.backend"), findings)),
             "settings" => settings = Some(value),
             _ => beside.push((key, value)),
         }
     }
-    let settings = rename(settings_of(settings, beside, "backend", path, findings), stage);
-    Some(Block { span: node.span, backend, settings })
+    let settings = settings_of(settings, beside, "backend", path, findings);
+    let is_broken = settings.is_none() || backend == Some(None);
+    let settings = rename(settings.unwrap_or_default(), stage, path, findings);
+    Block { span: node.span, backend: backend.flatten(), settings, is_broken }
 }
 
-fn notification(node: &Node, path: &str, findings: &mut Findings) -> Option<Notification> {
+fn notification(node: &Node, path: &str, findings: &mut Findings) -> Notification {
     let all = |node: &Node, findings: &mut Findings| -> Vec<Block> {
         let items = match &node.content {
-            Content::List(items) => items.iter().collect(),
-            _ => vec![node],
+            Content::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(node),
         };
         let path = |index: usize| format!("{path}.backends[{index}]");
-        let blocks = items.into_iter().enumerate();
-        blocks.filter_map(|(index, item)| block(item, Stage::Notification, &path(index), findings)).collect()
+        let blocks = items.iter().enumerate();
+        blocks.map(|(index, item)| block(item, Stage::Notification, &path(index), findings)).collect()
     };
-    if !matches!(node.content, Content::Table(_)) {
-        return Some(Notification { span: node.span, backends: all(node, findings), settings: Vec::new() });
+    if !matches!(node.content, Content::Table(_) | Content::Scalar(serde_json::Value::Null)) {
+        return Notification { span: node.span, backends: Some(all(node, findings)), settings: Vec::new() };
     }
-    let (mut backends, mut settings, mut beside) = (Vec::new(), None, Vec::new());
-    for (key, value) in table(node, path, "a table with backends and settings", findings) {
+    let (mut backends, mut settings, mut beside) = (None, None, Vec::new());
+    for (key, value) in table(node, path, "a table with backends and settings", findings).unwrap_or_default() {
         match key.name.to_lowercase().as_str() {
-            "backends" | "backend" => backends = all(value, findings),
+            "backends" | "backend" if backends.is_some() => {
+                findings.error(twice(key, path, "backends"));
+            }
+            "backends" | "backend" => backends = Some(all(value, findings)),
             "settings" => settings = Some(value),
             _ => beside.push((key, value)),
         }
     }
-    let settings = settings_of(settings, beside, "backends", path, findings);
-    Some(Notification { span: node.span, backends, settings: rename(settings, Stage::Notification) })
+    let settings = settings_of(settings, beside, "backends", path, findings).unwrap_or_default();
+    let settings = rename(settings, Stage::Notification, path, findings);
+    Notification { span: node.span, backends, settings }
 }
 
 /// The settings of a stage: those under `settings`, or without that key, as in version 3.0, all that stands beside the
@@ -223,8 +252,8 @@ fn settings_of<'a>(
     backend: &str,
     path: &str,
     findings: &mut Findings,
-) -> Vec<(&'a Key, &'a Node)> {
-    let Some(settings) = settings else { return beside };
+) -> Option<Vec<(&'a Key, &'a Node)>> {
+    let Some(settings) = settings else { return Some(beside) };
     for (key, _) in beside {
         let path = format!("{path}.{}", key.name.to_lowercase());
         findings.error(unknown(key, &path, "part of a stage", &[backend, "settings"]));
@@ -233,47 +262,65 @@ fn settings_of<'a>(
 }
 
 /// The rule, and the exceptions that stay in their stage.
-fn rename(entries: Vec<(&Key, &Node)>, stage: Stage) -> Vec<(Key, Node)> {
+fn rename(entries: Vec<(&Key, &Node)>, stage: Stage, path: &str, findings: &mut Findings) -> Vec<(Key, Node)> {
     let ours = |name: String| {
         let exception =
             RENAMED.iter().find(|entry| entry.stage == stage && entry.to_stage == stage && entry.from == name);
         exception.map_or(name, |entry| entry.to.to_owned())
     };
-    entries
-        .into_iter()
-        .map(|(key, node)| (Key { name: ours(key.name.to_lowercase()), span: key.span }, node.clone()))
-        .collect()
+    let (mut renamed, mut names) = (Vec::new(), HashSet::new());
+    for (key, node) in entries {
+        let name = ours(key.name.to_lowercase());
+        if names.insert(name.clone()) {
+            renamed.push((Key { name, span: key.span }, node.clone()));
+        } else {
+            findings.error(twice(key, &format!("{path}.settings"), &name));
+        }
+    }
+    renamed
+}
+
+/// One setting under two names.
+fn twice(key: &Key, block: &str, name: &str) -> Finding {
+    Finding::new(
+        key.span,
+        format!("{block}.{name}"),
+        "this setting stands here already, under another name",
+        "one of the two",
+    )
 }
 
 /// The exceptions that change their stage.
-fn move_between_stages(process: &str, signal: &mut Signal, findings: &mut Findings) {
+fn move_between_stages(path: &str, signal: &mut Signal, findings: &mut Findings) {
     let Some(measurement) = &mut signal.measurement else { return };
     for entry in RENAMED.iter().filter(|entry| entry.stage == Stage::Measurement && entry.to_stage == Stage::Decision) {
         let Some(index) = measurement.settings.iter().position(|(key, _)| key.name == entry.from) else { continue };
         let (key, node) = measurement.settings.remove(index);
-        let decision =
-            signal.decision.get_or_insert_with(|| Block { span: key.span, backend: None, settings: Vec::new() });
-        let (from, to) = (entry.from.to_uppercase(), entry.to.to_uppercase());
-        let sentence = format!("{process}: {from} is taken as {to} of the decision: {}", entry.why);
-        findings.warn(key.span, sentence);
-        if !decision.settings.iter().any(|(known, _)| known.name == entry.to) {
-            decision.settings.push((Key { name: entry.to.to_owned(), span: key.span }, node));
+        let decision = signal.decision.get_or_insert_with(|| Block::empty(key.span));
+        if decision.settings.iter().any(|(known, _)| known.name == entry.to) {
+            findings.error(twice(&key, &format!("{path}.decision.settings"), entry.to));
+            continue;
         }
+        let (from, to) = (entry.from.to_uppercase(), entry.to.to_uppercase());
+        let sentence = format!("{path}: {from} is taken as {to} of the decision: {}", entry.why);
+        findings.warn(key.span, sentence);
+        decision.settings.push((Key { name: entry.to.to_owned(), span: key.span }, node));
     }
 }
 
-/// The entries of a table; of two with one name the first, and an error for the second.
-pub fn table<'a>(node: &'a Node, path: &str, allowed: &str, findings: &mut Findings) -> Vec<(&'a Key, &'a Node)> {
+/// The entries of a table; of two with one name the first, and an error for the second. `None`, and an error, when it is
+/// no table.
+fn table<'a>(node: &'a Node, path: &str, allowed: &str, findings: &mut Findings) -> Option<Vec<(&'a Key, &'a Node)>> {
     let entries = match &node.content {
         Content::Table(entries) => entries,
-        Content::Scalar(serde_json::Value::Null) => return Vec::new(),
+        Content::Scalar(serde_json::Value::Null) => return Some(Vec::new()),
         Content::Unread(_) => {
             node.for_each_unread(&mut |finding| findings.error(Finding { path: path.to_owned(), ..finding.clone() }));
-            return Vec::new();
+            return None;
         }
         _ => {
             findings.error(Finding::new(node.span, path, format!("found {}", node.kind()), allowed));
-            return Vec::new();
+            return None;
         }
     };
     let (mut first, mut names) = (Vec::new(), HashSet::new());
@@ -285,15 +332,15 @@ pub fn table<'a>(node: &'a Node, path: &str, allowed: &str, findings: &mut Findi
             first.push((key, value));
         }
     }
-    first
+    Some(first)
 }
 
-fn text(node: &Node, path: &str, findings: &mut Findings) -> Option<(String, Span)> {
+fn text(node: &Node, path: &str, findings: &mut Findings) -> Option<(String, Option<Span>)> {
     if let Content::Unread(finding) = &node.content {
         findings.error(Finding { path: path.to_owned(), ..(**finding).clone() });
         return None;
     }
-    let text = node.as_text().map(|text| (text.to_owned(), node.span));
+    let text = node.as_text().map(|text| (text.to_owned(), Some(node.span)));
     if text.is_none() {
         findings.error(Finding::new(node.span, path, format!("found {}", node.kind()), "the name of a backend"));
     }
@@ -301,7 +348,6 @@ fn text(node: &Node, path: &str, findings: &mut Findings) -> Option<(String, Spa
 }
 
 fn unknown(key: &Key, path: &str, what: &str, known: &[&str]) -> Finding {
-    let meant = nearest(&key.name, known.iter().copied()).map(|meant| format!(", did you mean {meant}?"));
-    let found = format!("{:?} is no {what}{}", key.name, meant.unwrap_or_default());
+    let found = format!("{:?} is no {what}{}", key.name, did_you_mean(&key.name, known.iter().copied()));
     Finding::new(key.span, path, found, format!("one of {}", known.join(", ")))
 }

@@ -5,7 +5,14 @@
 //! A name that cannot be read does no harm until the settings use it; then the error points at the place and says that
 //! the Python package can run the module. Nothing is guessed.
 
-use std::collections::BTreeMap;
+mod depth;
+mod format;
+mod mentions;
+
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use ruff_python_ast::{
     self as ast, ConversionFlag, Expr, FStringPart, InterpolatedStringElement, Number, Operator, Stmt, UnaryOp,
@@ -13,9 +20,13 @@ use ruff_python_ast::{
 use ruff_text_size::{Ranged, TextRange};
 use serde_json::Value;
 
+use self::{
+    format::{as_python_text, brace_format, percent_format},
+    mentions::{Mention, mentions},
+};
 use super::{
     error::Finding,
-    tree::{Content, Document, Key, LONGEST_TEXT_BYTES, MOST_NODES, Node, Span},
+    tree::{Content, DEEPEST_LEVELS, Document, Key, LONGEST_TEXT_BYTES, MOST_NODES, Node, Span},
 };
 use crate::environment::Environment;
 
@@ -31,11 +42,23 @@ const WAY_OUT: &str = "literals, names assigned earlier in the file, os.environ,
 /// # Errors
 /// When it is not Python.
 pub fn parse(document: &Document, environment: &Environment) -> Result<Node, Finding> {
+    depth::check(&document.text)?;
+    // The parser and everything that walks its tree recurse; the check bounds how deep, and this is room for it.
+    depth::with_room(|| read(document, environment))?
+}
+
+fn read(document: &Document, environment: &Environment) -> Result<Node, Finding> {
     let module = ruff_python_parser::parse_module(&document.text).map_err(|error| {
         let found = format!("this is not Python: {}", error.error);
         Finding::new(span(error.location), "", found, "a Python module that assigns AUTOSCALE_SETTINGS")
     })?;
-    let mut reader = Reader { environment, names: BTreeMap::new() };
+    let mut reader = Reader {
+        environment,
+        names: BTreeMap::new(),
+        shared: BTreeMap::new(),
+        functions: BTreeMap::new(),
+        copied: Cell::new(0),
+    };
     for statement in module.suite() {
         reader.statement(statement);
     }
@@ -51,6 +74,12 @@ struct Reader<'a> {
     environment: &'a Environment,
     /// Each name with the place of its last assignment and its value.
     names: BTreeMap<String, (Span, Node)>,
+    /// Names whose lists and tables are parts of each other: a change of one is a change of all. Both ways round.
+    shared: BTreeMap<String, BTreeSet<String>>,
+    /// What each function of the module mentions, for when somebody calls it.
+    functions: BTreeMap<String, Vec<Mention>>,
+    /// Values and pieces of text that were copied so far; names that repeat each other multiply.
+    copied: Cell<usize>,
 }
 
 impl Reader<'_> {
@@ -58,50 +87,97 @@ impl Reader<'_> {
         match statement {
             Stmt::Assign(assign) => {
                 let value = self.value(&assign.value);
+                self.spoil_by_calls(&assign.value);
                 for target in &assign.targets {
-                    self.assign(target, value.clone());
+                    self.assign(target, &assign.value, value.clone());
                 }
             }
             Stmt::AnnAssign(assign) => {
-                if let Some(value) = &assign.value {
-                    let value = self.value(value);
-                    self.assign(&assign.target, value);
+                if let Some(expression) = &assign.value {
+                    let value = self.value(expression);
+                    self.spoil_by_calls(expression);
+                    self.assign(&assign.target, expression, value);
                 }
             }
-            // Nothing of these changes a name that we know.
-            Stmt::Import(_) | Stmt::ImportFrom(_) | Stmt::Pass(_) | Stmt::FunctionDef(_) | Stmt::ClassDef(_) => {}
-            Stmt::Expr(expression) if expression.value.is_string_literal_expr() => {}
-            other => self.spoil(other),
-        }
-    }
-
-    fn assign(&mut self, target: &Expr, value: Node) {
-        match target {
-            Expr::Name(name) => {
-                let (size, _) = value.size_and_depth();
-                let value = if size > MOST_NODES {
-                    refuse(target.range(), "more values than any settings have")
-                } else {
-                    value
-                };
-                self.names.insert(name.id.to_string(), (span(name.range), value));
+            Stmt::FunctionDef(function) => {
+                let mut mentioned = mentions(statement);
+                // What it assigns is its own, unless it says `global`.
+                mentioned.iter_mut().for_each(|mention| mention.is_assigned &= mention.is_global);
+                self.functions.insert(function.name.to_string(), mentioned);
             }
-            other => self.spoil_names_in(other, other.range(), "is changed after it was assigned"),
+            // Nothing of these changes a name that we know.
+            Stmt::Pass(_) | Stmt::ClassDef(_) => {}
+            Stmt::Expr(expression) => self.spoil_by_calls(&expression.value),
+            Stmt::Import(_) | Stmt::ImportFrom(_) => {
+                self.spoil(mentions(statement), statement.range(), "may come from another module");
+            }
+            other => self.spoil(mentions(other), other.range(), "is changed by a statement that only Python can run"),
         }
     }
 
-    /// A statement that may change names in ways that only Python knows: they become unreadable, the others stay.
-    fn spoil(&mut self, statement: &Stmt) {
-        self.spoil_names_in(statement, statement.range(), "is changed by a statement that only Python can run");
+    fn assign(&mut self, target: &Expr, expression: &Expr, value: Node) {
+        let Expr::Name(name) = target else {
+            return self.spoil(mentions(target), target.range(), "is changed after it was assigned");
+        };
+        let (size, depth) = value.size_and_depth();
+        let value = if size > MOST_NODES || depth > DEEPEST_LEVELS {
+            refuse(target.range(), "more values, or deeper ones, than any settings have")
+        } else {
+            value
+        };
+        let name_text = name.id.to_string();
+        // A new value is no part of what the old one belonged to.
+        for other in self.shared.remove(&name_text).unwrap_or_default() {
+            if let Some(others) = self.shared.get_mut(&other) {
+                others.remove(&name_text);
+            }
+        }
+        if !matches!(value.content, Content::Scalar(_)) {
+            let mut parts = mentions(expression);
+            parts.retain(|part| part.name != name_text && !self.is_fixed(&part.name));
+            for part in parts {
+                self.shared.entry(part.name.clone()).or_default().insert(name_text.clone());
+                self.shared.entry(name_text.clone()).or_default().insert(part.name);
+            }
+        }
+        self.functions.remove(&name_text);
+        self.names.insert(name_text, (span(name.range), value));
     }
 
-    fn spoil_names_in(&mut self, node: &(impl Mentions + ?Sized), range: TextRange, how: &str) {
-        let mut mentioned = Vec::new();
-        node.mention(&mut |name, is_assigned| mentioned.push((name.to_owned(), is_assigned)));
-        for (name, is_assigned) in mentioned {
-            // A text or a number only changes when its name is assigned; a list or a table also through any call.
-            let fixed = self.names.get(&name).is_none_or(|(_, node)| matches!(node.content, Content::Scalar(_)));
-            if is_assigned || !fixed || name == SETTINGS_NAME {
+    /// A text or a number only changes when its name is assigned; a list or a table also through any call.
+    fn is_fixed(&self, name: &str) -> bool {
+        self.names.get(name).is_none_or(|(_, node)| matches!(node.content, Content::Scalar(_)))
+    }
+
+    /// `x = WEB.pop('a')` changes WEB as well as x.
+    fn spoil_by_calls(&mut self, expression: &Expr) {
+        let mentioned: Vec<Mention> = mentions(expression).into_iter().filter(|mention| mention.is_in_call).collect();
+        self.spoil(mentioned, expression.range(), "may be changed by a call that only Python can make");
+    }
+
+    /// Something may change these names in ways that only Python knows: they become unreadable, the others stay.
+    fn spoil(&mut self, mut mentioned: Vec<Mention>, range: TextRange, how: &str) {
+        let (mut seen, mut called) = (BTreeSet::new(), BTreeSet::new());
+        while let Some(mention) = mentioned.pop() {
+            let Mention { name, is_assigned, .. } = mention;
+            if let Some(inner) = self.functions.get(&name)
+                && called.insert(name.clone())
+            {
+                mentioned.extend(inner.iter().cloned());
+            }
+            if mention.is_everything {
+                mentioned.extend(self.names.keys().map(|name| Mention::assigned(name)));
+            }
+            if self.is_fixed(&name) && !is_assigned {
+                continue;
+            }
+            // Reassigning a name changes no other; changing what it stands for does.
+            if let Some(others) = self.shared.get(&name).filter(|_| !self.is_fixed(&name)) {
+                for other in others.iter().filter(|other| !seen.contains(*other)) {
+                    mentioned.push(Mention::assigned(other));
+                }
+            }
+            if seen.insert(name.clone()) {
                 let finding = refuse(range, &format!("{name} {how}"));
                 self.names.insert(name, (span(range), finding));
             }
@@ -122,7 +198,7 @@ impl Reader<'_> {
             Expr::Tuple(tuple) => self.list(&tuple.elts, range),
             Expr::Dict(dict) => self.dict(dict),
             Expr::Name(name) => match self.names.get(name.id.as_str()) {
-                Some((_, node)) => node.clone(),
+                Some((_, node)) => self.copy(node, range),
                 None => refuse(range, &format!("the name {} is not assigned before this line", name.id)),
             },
             Expr::UnaryOp(unary) => self.unary(unary),
@@ -132,6 +208,15 @@ impl Reader<'_> {
             Expr::Call(call) => self.call(call),
             _ => refuse(range, "an expression that only Python can evaluate"),
         }
+    }
+
+    /// What a name stands for, as long as copies do not fill the memory.
+    fn copy(&self, node: &Node, range: TextRange) -> Node {
+        self.copied.set(self.copied.get() + node.size_and_depth().0);
+        if self.copied.get() > MOST_NODES {
+            return refuse(range, "more values than any settings have");
+        }
+        node.clone()
     }
 
     fn list(&self, items: &[Expr], range: TextRange) -> Node {
@@ -312,17 +397,19 @@ impl Reader<'_> {
                 span(range),
                 "",
                 format!("the environment variable {name} is not set"),
-                format!("set {name}, or give a default with os.environ.get"),
+                format!("{name} to be set, or a default with os.environ.get"),
             )),
         }
     }
 
     fn text(&self, text: String, parts: &[&Node], range: TextRange) -> Node {
-        if text.len() > LONGEST_TEXT_BYTES {
+        // A text weighs as much as the values that would take its room.
+        self.copied.set(self.copied.get() + text.len() / size_of::<Node>());
+        if text.len() > LONGEST_TEXT_BYTES || self.copied.get() > MOST_NODES {
             return refuse(range, "a text longer than any setting");
         }
-        let environment = parts.iter().flat_map(|part| part.environment.clone()).collect();
-        Node { environment, ..Node::text(text, span(range)) }
+        let environment: BTreeSet<&String> = parts.iter().flat_map(|part| &part.environment).collect();
+        Node { environment: environment.into_iter().cloned().collect(), ..Node::text(text, span(range)) }
     }
 }
 
@@ -347,96 +434,5 @@ fn number_of(number: &Number) -> Option<Value> {
         Number::Int(whole) => whole.as_i64().map(Value::from),
         Number::Float(float) => float.is_finite().then(|| Value::from(*float)),
         Number::Complex { .. } => None,
-    }
-}
-
-/// What `str()` makes of it, for the values whose text everybody expects.
-fn as_python_text(node: &Node) -> Option<String> {
-    match &node.content {
-        Content::Scalar(Value::String(text)) => Some(text.clone()),
-        Content::Scalar(Value::Number(number)) => Some(number.to_string()),
-        Content::Scalar(Value::Bool(true)) => Some("True".to_owned()),
-        Content::Scalar(Value::Bool(false)) => Some("False".to_owned()),
-        _ => None,
-    }
-}
-
-fn percent_format(pattern: &str, arguments: &[&Node]) -> Option<String> {
-    let (mut text, mut rest, mut arguments) = (String::new(), pattern, arguments.iter());
-    while let Some((before, after)) = rest.split_once('%') {
-        text.push_str(before);
-        let mut letters = after.chars();
-        match letters.next()? {
-            '%' => text.push('%'),
-            's' => text.push_str(&as_python_text(arguments.next()?)?),
-            'd' => {
-                let argument = arguments.next()?;
-                matches!(argument.content, Content::Scalar(Value::Number(_))).then_some(())?;
-                text.push_str(&as_python_text(argument)?);
-            }
-            _ => return None,
-        }
-        rest = letters.as_str();
-    }
-    text.push_str(rest);
-    arguments.next().is_none().then_some(text)
-}
-
-fn brace_format(pattern: &str, positional: &[Node], named: &[(Option<&str>, Node)]) -> Option<String> {
-    let (mut text, mut letters, mut next) = (String::new(), pattern.chars().peekable(), 0);
-    while let Some(letter) = letters.next() {
-        match letter {
-            '{' | '}' if letters.peek() == Some(&letter) => {
-                letters.next();
-                text.push(letter);
-            }
-            '{' => {
-                let name: String = letters.by_ref().take_while(|letter| *letter != '}').collect();
-                let node = if name.is_empty() {
-                    next += 1;
-                    positional.get(next - 1)?
-                } else if let Ok(index) = name.parse::<usize>() {
-                    positional.get(index)?
-                } else {
-                    named.iter().find(|(key, _)| *key == Some(name.as_str())).map(|(_, node)| node)?
-                };
-                text.push_str(&as_python_text(node)?);
-            }
-            '}' => return None,
-            other => text.push(other),
-        }
-    }
-    Some(text)
-}
-
-/// Something that may mention names; each is told with whether it is assigned there.
-trait Mentions {
-    fn mention(&self, tell: &mut dyn FnMut(&str, bool));
-}
-
-impl Mentions for Stmt {
-    fn mention(&self, tell: &mut dyn FnMut(&str, bool)) {
-        let mut visitor = Names { tell };
-        ast::visitor::Visitor::visit_stmt(&mut visitor, self);
-    }
-}
-
-impl Mentions for Expr {
-    fn mention(&self, tell: &mut dyn FnMut(&str, bool)) {
-        let mut visitor = Names { tell };
-        ast::visitor::Visitor::visit_expr(&mut visitor, self);
-    }
-}
-
-struct Names<'a> {
-    tell: &'a mut dyn FnMut(&str, bool),
-}
-
-impl<'ast> ast::visitor::Visitor<'ast> for Names<'_> {
-    fn visit_expr(&mut self, expression: &'ast Expr) {
-        if let Expr::Name(name) = expression {
-            (self.tell)(name.id.as_str(), !name.ctx.is_load());
-        }
-        ast::visitor::walk_expr(self, expression);
     }
 }

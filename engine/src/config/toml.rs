@@ -8,7 +8,7 @@ use toml::{
 
 use super::{
     error::Finding,
-    tree::{Content, DEEPEST_LEVELS, Document, Key, Node, Span},
+    tree::{Content, DEEPEST_LEVELS, Document, Key, Node, Span, too_deep},
 };
 
 /// The whole file as one table.
@@ -38,12 +38,7 @@ fn table_of(table: &DeTable<'_>, span: std::ops::Range<usize>, depth: usize) -> 
 fn value_of(value: &Spanned<DeValue<'_>>, depth: usize) -> Result<Node, Finding> {
     let span = value.span();
     if depth > DEEPEST_LEVELS {
-        return Err(Finding::new(
-            Span::from(span),
-            "",
-            "this is nested too deeply",
-            "settings, which need eight levels",
-        ));
+        return Err(too_deep(span));
     }
     let wrong = |what: &str| Finding::new(Span::from(span.clone()), "", format!("{what} {}", &value_text(value)), "");
     let scalar = |value| Ok(Node::new(Content::Scalar(value), span.clone()));

@@ -4,7 +4,7 @@
 //! two-step parse, errors with their line) is written once. It refuses what no person writes: files, depths and sizes
 //! far beyond a settings file, so that a hostile one costs neither the stack nor the memory.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use serde_json::{Map, Value};
 
@@ -20,7 +20,7 @@ pub const MOST_NODES: usize = 2_000_000;
 pub const LONGEST_TEXT_BYTES: usize = 64 * 1024;
 
 /// A range of bytes in the text of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub struct Span {
     /// The first byte.
     pub start: usize,
@@ -164,21 +164,54 @@ impl Node {
         }
     }
 
-    /// Every table in it, itself among them.
-    pub fn for_each_table(&self, tell: &mut OnTable<'_>) {
+    /// Every key that stands in its table a second time, with its path below this value.
+    pub fn for_each_duplicate(&self, path: &str, tell: &mut dyn FnMut(&Key, &str)) {
         match &self.content {
             Content::Scalar(_) | Content::Unread(_) => {}
-            Content::List(items) => items.iter().for_each(|node| node.for_each_table(tell)),
-            Content::Table(entries) => {
-                tell(entries);
-                entries.iter().for_each(|(_, node)| node.for_each_table(tell));
+            Content::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    item.for_each_duplicate(&format!("{path}[{index}]"), tell);
+                }
             }
+            Content::Table(entries) => {
+                let mut names = HashSet::new();
+                for (key, node) in entries {
+                    let path = format!("{path}.{}", key.name);
+                    if !names.insert(&key.name) {
+                        tell(key, &path);
+                    }
+                    node.for_each_duplicate(&path, tell);
+                }
+            }
+        }
+    }
+
+    /// The names of all environment variables in it: those that it was made from, and those in `${NAME}`.
+    pub fn for_each_variable(&self, tell: &mut dyn FnMut(&str)) {
+        self.environment.iter().for_each(|name| tell(name));
+        match &self.content {
+            Content::Scalar(Value::String(text)) => {
+                let mut rest = text.as_str();
+                while let Some((before, after)) = rest.split_once("${") {
+                    if !before.ends_with('$')
+                        && let Some((name, _)) = after.split_once('}')
+                    {
+                        tell(name);
+                    }
+                    rest = after;
+                }
+            }
+            Content::Scalar(_) | Content::Unread(_) => {}
+            Content::List(items) => items.iter().for_each(|node| node.for_each_variable(tell)),
+            Content::Table(entries) => entries.iter().for_each(|(_, node)| node.for_each_variable(tell)),
         }
     }
 }
 
-/// Something to do with the entries of a table.
-pub type OnTable<'a> = dyn FnMut(&[(Key, Node)]) + 'a;
+/// What a parser says of a value below [`DEEPEST_LEVELS`].
+pub fn too_deep(place: impl Into<Span>) -> Finding {
+    Finding::new(place.into(), "", "this is nested too deeply", "settings, which need eight levels")
+}
 
 /// The text of a settings file, and how people name places in it.
 #[derive(Debug, Clone)]
@@ -220,7 +253,8 @@ impl Document {
     #[must_use]
     pub fn line(&self, line: usize) -> (&str, usize) {
         let start = self.line_starts.get(line.saturating_sub(1)).copied().unwrap_or(self.text.len());
-        let text = self.text[start..].split('\n').next().unwrap_or_default();
+        let end = self.line_starts.get(line).map_or(self.text.len(), |next| next - 1);
+        let text = &self.text[start..end.max(start)];
         (text.trim_end_matches('\r'), start)
     }
 }

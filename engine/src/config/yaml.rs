@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     error::Finding,
-    tree::{Content, DEEPEST_LEVELS, Document, Key, MOST_NODES, Node, Span},
+    tree::{Content, DEEPEST_LEVELS, Document, Key, MOST_NODES, Node, Span, too_deep},
 };
 
 /// The whole file: one document.
@@ -19,7 +19,8 @@ use super::{
 /// # Errors
 /// When it is not YAML, or more than one document.
 pub fn parse(document: &Document) -> Result<Node, Finding> {
-    let mut builder = Builder { document, open: Vec::new(), anchors: HashMap::new(), root: None, nodes: 0 };
+    let mut builder =
+        Builder { document, open: Vec::new(), anchors: HashMap::new(), root: None, nodes: 0, last: (1, 1, 0) };
     for event in Parser::new_from_str(&document.text) {
         let (event, span) = event.map_err(|error| {
             let byte = builder.byte(error.marker());
@@ -36,7 +37,10 @@ struct Builder<'a> {
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
     root: Option<Node>,
+    /// Values that were made so far, copies for anchors and aliases among them.
     nodes: usize,
+    /// The last place that was asked for: line, column, byte. The next one is mostly in the same line, further on.
+    last: (usize, usize, usize),
 }
 
 struct Open {
@@ -66,7 +70,10 @@ impl Builder<'_> {
                 None => Ok(()),
             },
             Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
-                Some(node) => self.finish(Node { span: place, ..node }, 0),
+                Some(node) => {
+                    self.count(node.size_and_depth().0, place)?;
+                    self.finish(Node { span: place, ..node }, 0)
+                }
                 None => Err(Finding::new(place, "", "an alias to something that is not complete yet", "")),
             },
             Event::DocumentStart(_) if self.root.is_some() => {
@@ -78,7 +85,7 @@ impl Builder<'_> {
 
     fn begin(&mut self, content: Content, place: Span, anchor: usize) -> Result<(), Finding> {
         if self.open.len() >= DEEPEST_LEVELS {
-            return Err(Finding::new(place, "", "this is nested too deeply", "settings, which need eight levels"));
+            return Err(too_deep(place));
         }
         self.open.push(Open { start: place.start, anchor, content, key: None });
         Ok(())
@@ -86,11 +93,9 @@ impl Builder<'_> {
 
     /// A complete value goes where it belongs.
     fn finish(&mut self, node: Node, anchor: usize) -> Result<(), Finding> {
-        self.nodes += node.size_and_depth().0;
-        if self.nodes > MOST_NODES {
-            return Err(Finding::new(node.span, "", "more values than any settings have", ""));
-        }
+        self.count(1, node.span)?;
         if anchor != 0 {
+            self.count(node.size_and_depth().0, node.span)?;
             self.anchors.insert(anchor, node.clone());
         }
         let Some(parent) = self.open.last_mut() else {
@@ -116,8 +121,25 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn byte(&self, marker: &Marker) -> usize {
-        self.document.byte_at(marker.line(), marker.col() + 1)
+    fn count(&mut self, more: usize, place: Span) -> Result<(), Finding> {
+        self.nodes += more;
+        if self.nodes > MOST_NODES {
+            return Err(Finding::new(place, "", "more values than any settings have", ""));
+        }
+        Ok(())
+    }
+
+    fn byte(&mut self, marker: &Marker) -> usize {
+        let (line, column) = (marker.line(), marker.col() + 1);
+        let (last_line, last_column, last_byte) = self.last;
+        let byte = if line == last_line && column >= last_column {
+            let rest = &self.document.text[last_byte..];
+            rest.char_indices().nth(column - last_column).map_or(self.document.text.len(), |(at, _)| last_byte + at)
+        } else {
+            self.document.byte_at(line, column)
+        };
+        self.last = (line, column, byte);
+        byte
     }
 }
 

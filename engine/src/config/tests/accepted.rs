@@ -1,0 +1,178 @@
+//! Settings that load, and what they mean.
+
+use super::*;
+use crate::config::assemble::{Origin, Source};
+
+#[test]
+fn the_originals_example_means_the_same_in_every_format() {
+    let python = explained("original_web.py", &fixture("original_web.py"), &nothing()).loaded;
+    assert_eq!(python.warnings.len(), 2, "{:?}", python.warnings);
+    for (warning, line) in python.warnings.iter().zip([8, 9]) {
+        assert!(warning.starts_with(&format!("original_web.py:{line}: web: M")), "{warning}");
+    }
+    for name in ["original_web.toml", "original_web.yaml", "original_web.json"] {
+        assert_eq!(accepted(name, &fixture(name)), python.config, "{name}");
+    }
+    let web = &python.config.processes["web"];
+    let signal = &web.signals[0];
+    assert_eq!(signal.decision.settings["min_measurement_value"], 500);
+    assert_eq!(signal.decision.settings["max_measurement_value"], 1000);
+    assert_eq!(signal.decision_common.post_scale_wait_time_seconds.duration().as_secs(), 60);
+    assert_eq!(signal.measurement.settings["measurement_url"], "/my-custom-measurement/");
+    assert_eq!(web.scaling.backend, "Heroku");
+    assert_eq!(web.scaling.settings["app_name"], "dancing-forest-1234");
+    let backends: Vec<_> = web.notification.backends.iter().map(|backend| backend.backend).collect();
+    assert_eq!(backends, ["DjangoEmail", "Console"]);
+}
+
+#[test]
+fn of_the_originals_whole_example_only_the_backend_that_is_not_built_is_refused() {
+    insta::assert_snapshot!(refused("original_example.py", &fixture("original_example.py")), @r"
+    error: celery.measurement.backend: there is no backend CeleryRedisQueueSizeBackend in this version of autoscalebot
+      --> original_example.py:38:24
+       |
+    38 |             'BACKEND': 'autoscalebot.backends.measurement.CeleryRedisQueueSizeBackend',
+       |                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: expected one of ResponseTime, HerokuServiceTime, AppDecision, Command; until it is here, Command can run what asks Redis for the queue's length
+
+    1 problem in the settings
+    ");
+}
+
+#[test]
+fn the_flat_form_of_version_3_loads() {
+    let environment = Environment::from_iter([("HEROKU_API_KEY", "hunter2")]);
+    let loaded = explained("version_3.yaml", &fixture("version_3.yaml"), &environment).loaded;
+    assert_eq!(loaded.warnings, Vec::<String>::new());
+    let web = &loaded.config.processes["web"];
+    assert_eq!(web.signals[0].measurement_common.measurement_interval_in_seconds.duration().as_secs(), 20);
+    assert_eq!(web.signals[0].decision_common.post_scale_wait_time_seconds.duration().as_secs(), 90);
+    assert_eq!(web.scaling.settings["api_key"], "hunter2");
+    let common = &web.notification.common;
+    assert!(common.notify_on_every_scale && common.notify_if_needs_exceed_max);
+    assert!(!common.notify_if_scale_fails, "notify_on names all that is told");
+}
+
+#[test]
+fn a_process_needs_no_more_than_a_platform() {
+    let text = "[web.scaling]\nbackend = \"DryRun\"\n";
+    let web = &accepted("a.toml", text).processes["web"];
+    assert_eq!(web.signals[0].measurement.backend, "ResponseTime");
+    assert_eq!(web.signals[0].decision.backend, "ConsecutiveThreshold");
+    assert_eq!(web.notification.backends[0].backend, "Console");
+}
+
+#[test]
+fn several_signals_are_read_in_their_order() {
+    let text = r#"{"web": {"scaling": "DryRun", "signals": [
+        {"measurement": {"backend": "Command", "settings": {"command": "echo 1"}}, "decision": "AverageThreshold"},
+        {"measurement": "ResponseTime"}]}}"#;
+    let signals = &accepted("a.json", text).processes["web"].signals;
+    let names: Vec<_> = signals.iter().map(|signal| (signal.measurement.backend, signal.decision.backend)).collect();
+    assert_eq!(names, [("Command", "AverageThreshold"), ("ResponseTime", "ConsecutiveThreshold")]);
+}
+
+#[test]
+fn a_table_by_time_of_day_is_read_in_every_format() {
+    let toml = format!("{WEB}min_processes = {{ \"8:00\" = 3, \"18:00\" = 1 }}\ntime_zone = \"America/Vancouver\"\n");
+    let yaml = "web: {scaling: DryRun, measurement: {measurement_url: 'http://127.0.0.1:9/'}, decision: \
+                {min_processes: {8:00: 3, 18:00: 1}, time_zone: America/Vancouver}}";
+    let yaml_in_lines = "TIME_ZONE: America/Vancouver\nweb:\n  scaling: DryRun\n  measurement:\n    measurement_url: \
+                         http://127.0.0.1:9/\n  decision:\n    min_processes:\n      8:00: 3\n      18:00: 1\n";
+    let python = "TIME_ZONE = 'America/Vancouver'\nPORT = 9\nAUTOSCALE_SETTINGS = {'web': {'SCALING': {'BACKEND': \
+                  'DryRun'}, 'MEASUREMENT': {'SETTINGS': {'MEASUREMENT_URL': f'http://127.0.0.1:{PORT}/'}}, 'DECISION': \
+                  {'SETTINGS': {'MIN_PROCESSES': {'8:00': 3, '18:00': 1}}}}}";
+    let expected = accepted("a.toml", &toml);
+    for (name, text) in [("flow.yaml", yaml), ("lines.yaml", yaml_in_lines), ("a.py", python)] {
+        assert_eq!(accepted(name, text), expected, "{name}");
+    }
+}
+
+#[test]
+fn yaml_anchors_and_merge_keys_share_settings() {
+    let text = "
+.common: &common
+  scaling: {backend: Heroku, app_name: dancing-forest-1234}
+processes:
+  web:
+    <<: *common
+  worker:
+    <<: *common
+    decision: {max_processes: 9}
+";
+    // What only holds anchors is no process, and stands beside them.
+    let config = accepted("a.yaml", text);
+    assert_eq!(config.processes.len(), 2);
+    assert_eq!(config.processes["web"].scaling, config.processes["worker"].scaling);
+}
+
+#[test]
+fn environment_variables_become_what_the_setting_is() {
+    let environment = Environment::from_iter([("MOST", "7"), ("URL", "http://127.0.0.1:9/"), ("TELL", "True")]);
+    let text = "[web]\nscaling = \"DryRun\"\nmeasurement.settings = { measurement_url = \"${URL}x$${y\" }\n\
+                decision.settings = { max_processes = \"${MOST}\" }\n\
+                notification.settings = { notify_on_every_scale = \"${TELL}\" }\n";
+    let config = explained("a.toml", text, &environment).loaded.config;
+    let web = &config.processes["web"];
+    assert_eq!(serde_json::to_value(&web.signals[0].decision_common.max_processes).unwrap(), 7);
+    assert_eq!(web.signals[0].measurement.settings["measurement_url"], "http://127.0.0.1:9/x${y");
+    assert!(web.notification.common.notify_on_every_scale);
+}
+
+#[test]
+fn every_setting_says_where_it_came_from() {
+    let environment = Environment::from_iter([("MOST", "7")]);
+    let text = format!("{WEB}max_processes = \"${{MOST}}\"\nincrement = 2\n");
+    let explained = explained("a.toml", &text, &environment);
+    let source = |path: &str| -> String {
+        let origin: &Origin =
+            explained.origins.iter().find(|origin| origin.path == path).unwrap_or_else(|| panic!("{path}"));
+        match &origin.source {
+            Source::Default => format!("{} by default", origin.value),
+            Source::File(byte) => format!("{} from line {}", origin.value, explained.document.line_and_column(*byte).0),
+            Source::Environment(names) => format!("{} from {}", origin.value, names.join(", ")),
+        }
+    };
+    assert_eq!(source("web.decision.settings.min_processes"), "1 by default");
+    assert_eq!(source("web.decision.settings.max_processes"), "7 from MOST");
+    assert_eq!(source("web.decision.settings.increment"), "2 from line 7");
+    assert_eq!(source("web.decision.backend"), "\"ConsecutiveThreshold\" by default");
+    assert_eq!(source("web.decision.settings.number_of_fails_to_scale_up_after"), "3 by default");
+    assert_eq!(source("web.scaling.backend"), "\"DryRun\" from line 2");
+    assert_eq!(source("web.notification.backends[0].backend"), "\"Console\" by default");
+    assert_eq!(source("web.measurement.settings.measurement_url"), "\"http://127.0.0.1:9/\" from line 4");
+}
+
+#[test]
+fn a_notification_without_backends_is_told_on_the_console_by_default() {
+    let text = format!("{WEB}[web.notification.settings]\nnotify_on_every_scale = true\n");
+    let origins = explained("a.toml", &text, &nothing()).origins;
+    let backend = origins.iter().find(|origin| origin.path == "web.notification.backends[0].backend").unwrap();
+    assert_eq!(backend.source, Source::Default);
+}
+
+#[test]
+fn djangos_mail_settings_serve_its_backend() {
+    let text = "
+EMAIL_HOST = 'mail.example.org'
+EMAIL_HOST_PASSWORD = 'hunter2'
+ADMINS = (('Ops', 'ops@example.org'),)
+AUTOSCALE_SETTINGS = {'web': {
+    'SCALING': {'BACKEND': 'DryRun'},
+    'NOTIFICATION': {'BACKENDS': ['autoscalebot.backends.notification.DjangoEmailBackend']},
+}}
+";
+    let explained = explained("settings.py", text, &nothing());
+    let settings = &explained.loaded.config.processes["web"].notification.backends[0].settings;
+    assert_eq!(settings["email_host"], "mail.example.org");
+    assert_eq!(settings["admins"], serde_json::json!([["Ops", "ops@example.org"]]));
+    let shown = format!("{:?} {:?}", explained.origins, explained.loaded);
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn an_empty_list_of_notification_backends_tells_nobody() {
+    let text = "web: {scaling: DryRun, notification: {backends: []}}\n";
+    assert_eq!(accepted("a.yaml", text).processes["web"].notification.backends, []);
+}
