@@ -41,6 +41,12 @@ const OPENSSL: &[Package] = &[Package {
     is_there: || run::ask(command(Path::new("openssl")).arg("version")).is_some(),
 }];
 
+const REDIS: &[Package] = &[Package {
+    name: "redis-server",
+    needed_for: "the broker whose queues are measured",
+    is_there: || run::is_there("redis-server") && run::is_there("redis-cli"),
+}];
+
 const NODE: &[Package] = &[
     Package { name: "nodejs", needed_for: "the JavaScript client of the tests", is_there: || run::is_there("node") },
     Package { name: "npm", needed_for: "installing that client", is_there: || run::is_there("npm") },
@@ -50,6 +56,7 @@ const NODE: &[Package] = &[
 pub fn install() -> Result<()> {
     let inputs = root().join("testkit/tools");
     debian_packages(OPENSSL)?;
+    debian_packages(REDIS)?;
     let python = inputs.join("requirements.txt");
     if python.exists() {
         python_packages(&python)?;

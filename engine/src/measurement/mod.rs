@@ -4,6 +4,7 @@
 //! does not know is a [`MeasureError`]. Every backend has its own time-out; the bot adds none but a last resort.
 
 pub mod app_decision;
+pub mod celery_redis_queue_size;
 pub mod command;
 pub mod heroku_service_time;
 pub mod response_time;
@@ -29,6 +30,7 @@ use crate::{config::BackendSettings, scaling::Scale, shared::Shared};
 pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[
     entry::<response_time::ResponseTime>(),
     entry::<heroku_service_time::HerokuServiceTime>(),
+    entry::<celery_redis_queue_size::CeleryRedisQueueSize>(),
     entry::<app_decision::AppDecision>(),
     entry::<command::Command>(),
 ];
