@@ -2,7 +2,13 @@
 
 use anyhow::Result;
 use autoscalebot_core::decision;
-use autoscalebot_engine::{environment, measurement, notification};
+use autoscalebot_engine::{
+    config::{
+        example::{self, Format},
+        schema,
+    },
+    environment, measurement, notification,
+};
 use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
 use serde_json::Value;
@@ -15,7 +21,14 @@ use crate::{
 
 /// The files that are generated as a whole. Another one is another line here, and `--check` covers it.
 pub fn all() -> Result<Vec<Generated>> {
-    Ok(vec![Generated { path: "docs/settings.md".into(), text: reference()? }])
+    let mut files = vec![Generated { path: "docs/settings.md".into(), text: reference()? }];
+    for format in Format::ALL {
+        let path = format!("docs/examples/{}", format.file_name());
+        files.push(Generated { path: path.into(), text: example::text(format) });
+    }
+    let schema = format!("{:#}\n", schema::schema());
+    files.push(Generated { path: "docs/settings.schema.json".into(), text: schema });
+    Ok(files)
 }
 
 const BEGINNING: &str = "\
@@ -25,8 +38,8 @@ const BEGINNING: &str = "\
 
 A settings file names, for each process, one backend per stage and its settings. Names are written as here or in
 the original's spelling, which is the same in capitals. A text may take a value from the environment: `${NAME}`.
-`autoscalebot example` prints a file to start from, `autoscalebot schema` the JSON Schema for your editor, and
-`autoscalebot check` every mistake at once.
+`autoscalebot example` prints a file to start from (the same as in [examples](examples/)), `autoscalebot schema` the
+[JSON Schema](settings.schema.json) for your editor, and `autoscalebot check` every mistake at once.
 
 A stage's common settings stand in the same `settings` table as those of the backend.
 ";
