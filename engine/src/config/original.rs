@@ -71,10 +71,6 @@ pub const RENAMED: &[Renamed] = &[
     },
 ];
 
-/// The original's backends that this version does not have yet: the name, and the way out until then.
-pub const NOT_BUILT: &[(&str, &str)] =
-    &[("CeleryRedisQueueSizeBackend", "; until it is here, Command can run what asks Redis for the queue's length")];
-
 /// The settings of one process, by stage, under our names; backends are not looked up yet.
 #[derive(Debug)]
 pub struct Process {

@@ -11,7 +11,7 @@ use super::{Assembler, Origin, Source, secrets, variables};
 use crate::config::{
     BackendSettings,
     error::{Finding, unknown_setting},
-    original::{Block, NOT_BUILT},
+    original::Block,
     tree::{Content, Key, Node, Span},
 };
 
@@ -126,7 +126,7 @@ impl Assembler<'_> {
         let entry = match find(entries, name) {
             Ok(entry) => entry,
             Err(problem) => {
-                let Problem { found, allowed, .. } = not_built(name, &problem).unwrap_or(problem);
+                let Problem { found, allowed, .. } = problem;
                 let place = name_span.unwrap_or(block.span);
                 self.findings.error(Finding::new(place, format!("{path}.backend"), found, allowed));
                 return None;
@@ -265,16 +265,6 @@ impl Assembler<'_> {
         };
         origins.push(Origin { path: path.to_owned(), value, source });
     }
-}
-
-/// A better word for those of the original's backends that exist, but not here.
-fn not_built(name: &str, problem: &Problem) -> Option<Problem> {
-    let last = name.rsplit('.').next().unwrap_or(name);
-    let same = |known: &str| last == known || Some(last) == known.strip_suffix("Backend");
-    let is_originals = !name.contains('.') || name.starts_with("autoscalebot.");
-    let (known, way_out) = NOT_BUILT.iter().find(|(known, _)| is_originals && same(known))?;
-    let found = format!("there is no backend {known} in this version of autoscalebot");
-    Some(Problem::new("", found, format!("{}{way_out}", problem.allowed)))
 }
 
 /// The place of a setting inside a block: of the part that is meant, else of its key, else of the block.

@@ -26,18 +26,13 @@ fn the_originals_example_means_the_same_in_every_format() {
 }
 
 #[test]
-fn of_the_originals_whole_example_only_the_backend_that_is_not_built_is_refused() {
-    insta::assert_snapshot!(refused("original_example.py", &fixture("original_example.py")), @r"
-    error: celery.measurement.backend: there is no backend CeleryRedisQueueSizeBackend in this version of autoscalebot
-      --> original_example.py:38:24
-       |
-    38 |             'BACKEND': 'autoscalebot.backends.measurement.CeleryRedisQueueSizeBackend',
-       |                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-       |
-       = help: expected one of ResponseTime, HerokuServiceTime, AppDecision, Command; until it is here, Command can run what asks Redis for the queue's length
-
-    1 problem in the settings
-    ");
+fn the_originals_whole_example_loads() {
+    let config = accepted("original_example.py", &fixture("original_example.py"));
+    let celery = &config.processes["celery"];
+    assert_eq!(celery.signals[0].measurement.backend, "CeleryRedisQueueSize");
+    assert_eq!(celery.signals[0].decision.backend, "AverageThreshold");
+    assert_eq!(celery.signals[0].decision.settings["max_measurement_value"], 10);
+    assert_eq!(celery.notification.backends[0].backend, "Logger");
 }
 
 #[test]
