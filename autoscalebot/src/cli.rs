@@ -153,10 +153,14 @@ pub fn main() -> ExitCode {
     // The demo shows by itself what happens, and a log would be written across its picture; whoever asks gets one.
     let shows_itself =
         matches!(command, Command::Demo(_)) && surroundings.environment.get(environment::LOG.name).is_none();
-    if !shows_itself && let Err(problem) = logging::start(&surroundings) {
-        eprintln!("error: {problem}");
-        return ExitCode::from(2);
-    }
+    let log = if shows_itself { Ok(None) } else { logging::start(&surroundings).map(Some) };
+    let _log = match log {
+        Ok(guard) => guard,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            return ExitCode::from(2);
+        }
+    };
     let around = &surroundings;
     match command {
         Command::Run(arguments) => command::run::run(arguments.settings.settings.as_deref(), arguments.dry_run, around),

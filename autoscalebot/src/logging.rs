@@ -1,10 +1,14 @@
 //! The log: text for people or JSON for machines, on standard error.
 //!
 //! Standard output belongs to what a command was asked to print (and to the Console backend), so that it can be piped.
+//!
+//! A log is written by a thread of its own, and what it cannot write is lost: a full disk, a reader that went away or one
+//! that stopped reading must never stop a bot.
 
 use std::io;
 
 use autoscalebot_engine::environment::LOG;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::cli::Surroundings;
@@ -12,11 +16,14 @@ use crate::cli::Surroundings;
 /// What is logged when nobody says otherwise.
 const DEFAULT_FILTER: &str = "info";
 
-/// Starts logging as `AUTOSCALEBOT_LOG` says.
+/// Lines that may wait for a slow reader; about two megabytes. More are dropped.
+const MOST_LINES_WAITING: usize = 10_000;
+
+/// Starts logging as `AUTOSCALEBOT_LOG` says. When the guard is dropped, what waits is written.
 ///
 /// # Errors
 /// A sentence when the variable cannot be understood.
-pub fn start(surroundings: &Surroundings) -> Result<(), String> {
+pub fn start(surroundings: &Surroundings) -> Result<WorkerGuard, String> {
     let wish = surroundings.environment.get(LOG.name).unwrap_or_default();
     let (mut json, mut filters) = (false, Vec::new());
     for word in wish.split(',').map(str::trim).filter(|word| !word.is_empty()) {
@@ -30,8 +37,15 @@ pub fn start(surroundings: &Surroundings) -> Result<(), String> {
     let filter = EnvFilter::try_new(&filter).map_err(|error| {
         format!("{} is {wish:?}: {error}; expected a level such as info, and text or json", LOG.name)
     })?;
-    let log = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(surroundings.colour).with_target(false);
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(MOST_LINES_WAITING)
+        .lossy(true)
+        .thread_name("log")
+        .finish(io::stderr());
+    // "Internal errors" would be printed to the very place that cannot be written, and panic there.
+    let log = fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
+    let log = log.with_ansi(surroundings.colour).with_target(false);
     // Only fails when a log was started before, and there is one start.
     let _ = if json { log.json().flatten_event(true).try_init() } else { log.try_init() };
-    Ok(())
+    Ok(guard)
 }

@@ -84,7 +84,9 @@ impl Bot {
             state = State::new(&self.policy);
             let now = self.shared.clock.now();
             let restart_in = crashes.failed(None, &now);
-            self.tell(&now, &[Event::BotPanicked { message: panic_message(&*panic), restart_in }]);
+            let event = [Event::BotPanicked { message: panic_message(&*panic), restart_in }];
+            // Telling may be what crashed. Then nobody can be told, and the bot starts again all the same.
+            let _ = std::panic::catch_unwind(AssertUnwindSafe(|| self.tell(&now, &event)));
             tokio::select! {
                 () = self.shared.clock.sleep(restart_in) => {}
                 () = stop.cancelled() => return state,

@@ -21,15 +21,19 @@ pub fn run(settings: Option<&str>, online: bool, around: &Surroundings) -> ExitC
         Ok(explained) => explained,
         Err(errors) => return command::refuse(&errors, around),
     };
-    print!("{}", describe(&explained, &SystemClock::new().now()));
+    let mut text = describe(&explained, &SystemClock::new().now());
+    text.push_str(if online {
+        "\nTrying each backend once; nothing is scaled and nobody is told:\n\n"
+    } else {
+        "\nThe settings are fine. `autoscalebot check --online` also tries the backends.\n"
+    });
+    let printed = command::print(&text);
     for warning in &explained.loaded.warnings {
         eprintln!("warning: {warning}");
     }
     if !online {
-        println!("\nThe settings are fine. `autoscalebot check --online` also tries the backends.");
-        return ExitCode::SUCCESS;
+        return printed;
     }
-    println!("\nTrying each backend once; nothing is scaled and nobody is told:\n");
     let wish = command::eval::Wish { samples: 1, json: false, processes: Vec::new() };
     command::eval::run(settings, &wish, around)
 }

@@ -58,7 +58,7 @@ async fn evaluate_all(loaded: load::Loaded, wish: &Wish, around: &Surroundings) 
     let processes: Vec<_> = loaded.config.processes.into_iter().collect();
     let ticks = processes.iter().map(|(process, config)| evaluate(process, config, &shared, wish.samples));
     let ticks = futures_util::future::join_all(ticks).await;
-    let (mut rows, mut whole) = (Vec::new(), true);
+    let (mut rows, mut text, mut whole) = (Vec::new(), String::new(), true);
     for ((process, config), tick) in processes.iter().zip(ticks) {
         match tick {
             Err(error) => {
@@ -71,15 +71,16 @@ async fn evaluate_all(loaded: load::Loaded, wish: &Wish, around: &Surroundings) 
                 if wish.json {
                     rows.push(as_json(process, config, &tick));
                 } else {
-                    print!("{}", as_text(process, config, &tick));
+                    text.push_str(&as_text(process, config, &tick));
                 }
             }
         }
     }
     if wish.json {
-        println!("{:#}", Value::Array(rows));
+        text = format!("{:#}\n", Value::Array(rows));
     }
-    if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let printed = command::print(&text);
+    if whole { printed } else { ExitCode::FAILURE }
 }
 
 async fn evaluate(

@@ -23,7 +23,7 @@ use crate::cli::Surroundings;
 
 /// Prints every error in the settings; the exit code for it.
 pub fn refuse(errors: &ConfigErrors, around: &Surroundings) -> ExitCode {
-    eprint!("{}", errors.render(around.colour));
+    eprintln!("{}", errors.render(around.colour).trim_end());
     ExitCode::from(2)
 }
 

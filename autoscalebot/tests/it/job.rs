@@ -177,3 +177,41 @@ async fn a_new_start_goes_on_from_the_platforms_real_count() {
     assert!(program.until(PATIENCE, |_| app.requests() > asked + 8).await);
     assert_eq!(fake.quantity("web"), before);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_nobody_can_write_or_read_stops_no_bot() {
+    // A full device fails every write; a pipe that nobody reads blocks once it is full.
+    let full = || std::process::Stdio::from(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let (_unread, writer) = std::io::pipe().unwrap();
+    for stderr in [full(), std::process::Stdio::from(writer)] {
+        let (fake, app, folder) = (heroku(1).await, App::start(slow()).await, Folder::new());
+        folder.write("autoscale_settings.py", &settings(&app, ""));
+        let mut command = autoscalebot();
+        command.current_dir(folder.path()).args(["--settings", "autoscale_settings"]).stderr(stderr);
+        command.env("AUTOSCALEBOT_LOG", "trace").env("THE_KEY", "test-token").env("HEROKU_API_URL", fake.url());
+        let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+        let patience = std::time::Duration::from_millis(20);
+        for _ in 0..1500 {
+            if fake.quantity("web") == 3 {
+                break;
+            }
+            tokio::time::sleep(patience).await;
+        }
+        let quantity = fake.quantity("web");
+        let killed = std::process::Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status();
+        let mut ended = None;
+        for _ in 0..250 {
+            ended = child.try_wait().unwrap();
+            if ended.is_some() {
+                break;
+            }
+            tokio::time::sleep(patience).await;
+        }
+        // Whatever the outcome, nothing is left behind.
+        let _ = child.kill();
+        let _ = child.wait();
+        assert!(killed.is_ok_and(|status| status.success()));
+        assert_eq!(quantity, 3);
+        assert_eq!(ended.and_then(|status| status.code()), Some(0), "it ends within five seconds");
+    }
+}

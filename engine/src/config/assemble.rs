@@ -209,13 +209,13 @@ fn interval(_: Option<&BackendSettings>, common: &measurement::Common) -> Vec<Pr
 /// What only shows when a decision's settings are seen together.
 fn relations(decision: Option<&BackendSettings>, common: &decision::Common) -> Vec<Problem> {
     let mut problems = Vec::new();
-    match resolve_time_zone(common) {
-        Err(sentence) => problems.push(Problem::new("time_zone", sentence, "a name such as America/Vancouver or UTC")),
-        Ok(zone) => {
-            if let Err(sentence) = Bounds::new(common.min_processes.clone(), common.max_processes.clone(), zone) {
-                problems.push(Problem::new("min_processes", sentence, "at most max_processes, at every time of day"));
-            }
-        }
+    let zone = resolve_time_zone(common).unwrap_or_else(|sentence| {
+        problems.push(Problem::new("time_zone", sentence, "a name such as America/Vancouver or UTC"));
+        // Bounds cross at the same local time in any zone.
+        jiff::tz::TimeZone::UTC
+    });
+    if let Err(sentence) = Bounds::new(common.min_processes.clone(), common.max_processes.clone(), zone) {
+        problems.push(Problem::new("min_processes", sentence, "at most max_processes, at every time of day"));
     }
     let terms = Terms { increment: common.increment, unit: "".into() };
     let built = decision.and_then(|decision| {

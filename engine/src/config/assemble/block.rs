@@ -88,12 +88,18 @@ impl Assembler<'_> {
             std::mem::take(&mut block.settings).into_iter().partition(|(key, _)| known.names.contains(&key.name));
         block.settings = own;
         let given = Given { path: format!("{path}.settings"), span: block.span, values: common };
-        let common = self.common::<Common>(&known, &given);
+        let (common, failed) = self.what_is_right_of::<Common>(&known, &given);
         let backend = self.backend(entries, path, block, &known.names);
-        for problem in common.iter().flat_map(|common| relations(backend.as_ref(), common)) {
+        // What follows from a value that could not be read is none of the user's; the bounds are one problem of two.
+        let is_right = |name: &str| !failed.iter().any(|failed| failed == name);
+        let is_own = |problem: &Problem| match problem.path.as_str() {
+            "min_processes" | "max_processes" => is_right("min_processes") && is_right("max_processes"),
+            name => is_right(name),
+        };
+        for problem in common.iter().flat_map(|common| relations(backend.as_ref(), common)).filter(is_own) {
             self.problem(&given, &problem, false);
         }
-        Some((backend?, common?))
+        Some((backend?, common.filter(|_| failed.is_empty())?))
     }
 
     /// The settings of a whole stage.
@@ -101,17 +107,37 @@ impl Assembler<'_> {
     where
         Common: Serialize + DeserializeOwned + JsonSchema + Default,
     {
-        let values = self.values(&known.schema, given);
-        let parsed = registry::parse::<Common>(&values.settings);
-        for problem in parsed.as_ref().err().into_iter().flatten() {
-            self.problem(given, problem, false);
+        let (common, failed) = self.what_is_right_of(known, given);
+        common.filter(|_| failed.is_empty())
+    }
+
+    /// The settings of a whole stage, with defaults for those that are wrong, and the names of these: so that what is
+    /// right can still be compared, and all problems are told at once.
+    fn what_is_right_of<Common>(&mut self, known: &Known, given: &Given) -> (Option<Common>, Vec<String>)
+    where
+        Common: Serialize + DeserializeOwned + JsonSchema + Default,
+    {
+        let Values { mut settings, mut failed } = self.values(&known.schema, given);
+        let mut parsed = registry::parse::<Common>(&settings);
+        if let Err(problems) = &parsed {
+            for problem in problems {
+                self.problem(given, problem, false);
+                let name = problem.path.split(['.', '[']).next().unwrap_or_default().to_owned();
+                if let Some(settings) = settings.as_object_mut() {
+                    settings.shift_remove(&name);
+                }
+                failed.push(name);
+            }
+            parsed = registry::parse::<Common>(&settings);
         }
-        let common = parsed.ok().filter(|_| values.failed.is_empty())?;
-        if self.origins.is_some() {
-            let effective = serde_json::to_value(&common).unwrap_or_default();
+        let common = parsed.ok();
+        if self.origins.is_some()
+            && let Some(common) = &common
+        {
+            let effective = serde_json::to_value(common).unwrap_or_default();
             self.explain(known, given, &effective);
         }
-        Some(common)
+        (common, failed)
     }
 
     /// The backend of the stage at `path`, with settings of its own only. `beside` names what else may stand there.

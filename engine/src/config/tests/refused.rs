@@ -660,3 +660,14 @@ fn every_backend_refuses_a_setting_that_it_does_not_have() {
     refuse(crate::scaling::BACKENDS);
     refuse(crate::notification::BACKENDS);
 }
+
+#[test]
+fn problems_of_the_whole_are_told_beside_those_of_single_settings() {
+    let text = "[web.scaling]\nbackend = \"DryRun\"\n[web.decision.settings]\nmin_processes = 3\nmax_processes = 1\n\
+                increment = -1\ntime_zone = \"Mars/X\"\nmax_measurment_value = 3\n";
+    let told = lines("a.toml", text);
+    for words in ["min_processes 3 exceeds", "increment: found -1", "Mars/X", "max_measurment_value: unknown"] {
+        assert!(told.iter().any(|line| line.contains(words)), "{words:?} is missing in {told:#?}");
+    }
+    assert_eq!(told.len(), 4, "{told:#?}");
+}
