@@ -2,7 +2,9 @@
 //!
 //! `bot` walks one measurement along the one direction of `autoscalebot_core`: measure, observe, scale, settle, notify.
 //! `fleet` keeps one bot per process. Each stage is a folder with a trait, a list of backends, and one file a backend.
-//! Only `clock` reads the time; only `telemetry` names log fields; only `bot` and `fleet` hold tasks.
+//! Only `clock` reads the time; only `telemetry` names log fields. A bot is one task, and `fleet` holds it; what several
+//! backends share (an app on Heroku, a Procfile, an outlet for notices) may have tasks of its own, which end with its last
+//! user.
 
 pub mod bot;
 pub mod build;

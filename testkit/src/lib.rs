@@ -1,7 +1,8 @@
 //! What the tests of autoscalebot stand on: stand-ins for the outside world that keep its rules, and the tools that
 //! check them. Never published.
 //!
-//! `app` is a web app whose load a test sets. `nasty` is a server that misbehaves. `program` runs a program as a child that ends with the test.
+//! `app` is a web app whose load a test sets. `nasty` is a server that misbehaves. `fake_heroku` is Heroku's API, logs and
+//! router. `program` runs a program as a child that ends with the test. `tools` finds what others wrote and tests run.
 
 pub mod app;
 pub mod fake_heroku;
