@@ -146,7 +146,7 @@ impl Measure for CeleryRedisQueueSize {
         let number =
             Finite::new(sum as f64).ok_or_else(|| MeasureError::unknown("not_a_number", "an endless queue"))?;
         let by_list = json!({"waiting": sum, "by_priority_step": lengths});
-        Ok(Measured { reading: Reading::Number(number), detail: Some(Box::new(by_list)) })
+        Ok(Measured { reading: Reading::Number(number), detail: Some(Box::new(by_list)), work: None })
     }
 
     fn unit(&self) -> std::borrow::Cow<'static, str> {
