@@ -434,7 +434,11 @@ fn choose(policy: &Policy, state: &State, running: u32, range: Range, now: &Mome
         at_once: false,
     };
     let choice = highest(proposals, running).unwrap_or_else(nothing);
-    if running == 0 { wake(policy, state, now).filter(|wake| wake.unclamped > choice.decision.wanted).unwrap_or(choice) } else { choice }
+    if running == 0 {
+        wake(policy, state, now).filter(|wake| wake.unclamped > choice.decision.wanted).unwrap_or(choice)
+    } else {
+        choice
+    }
 }
 
 /// Nothing runs and something waits: whoever waits need not wait for thresholds, nor for the time after the last scale.

@@ -150,7 +150,7 @@ impl Bot {
                 Ok(measured) => {
                     let (detail, work) = (measured.detail, measured.work);
                     Sample { at, outcome: Ok(measured.reading), detail, work }
-                },
+                }
                 Err(error) => Sample { at, outcome: Err(error.into()), detail: None, work: None },
             };
             (index, sample)

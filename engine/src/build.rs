@@ -93,7 +93,8 @@ pub fn bot(
     let wait = |signal: &SignalConfig| signal.decision_common.post_scale_wait_time_seconds.duration();
     let told = &config.notification.common;
     // Who can see work does not stop it, unless told to.
-    let by_default = if signals.iter().any(|signal| signal.sees_work) { ScaleDownWhen::Idle } else { ScaleDownWhen::Always };
+    let by_default =
+        if signals.iter().any(|signal| signal.sees_work) { ScaleDownWhen::Idle } else { ScaleDownWhen::Always };
     let policy = Policy {
         wait_after_scale: config.signals.iter().map(wait).max().unwrap_or_default(),
         signals,

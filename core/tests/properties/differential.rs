@@ -29,7 +29,12 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn sample(number: f64) -> Sample {
-    Sample { at: at(Duration::ZERO), outcome: Ok(Reading::Number(Finite::new(number).unwrap())), detail: None, work: None }
+    Sample {
+        at: at(Duration::ZERO),
+        outcome: Ok(Reading::Number(Finite::new(number).unwrap())),
+        detail: None,
+        work: None,
+    }
 }
 
 /// Samples of every kind around the thresholds of a signal.

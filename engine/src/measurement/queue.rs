@@ -226,7 +226,8 @@ fn number(metric: Metric, sum: &Backlog, queues: &BTreeMap<String, Backlog>) -> 
             Oldest::Nothing => 0.0,
             Oldest::Since(age) => age.as_secs_f64(),
             Oldest::NoStamp => {
-                let name = queues.iter().find(|(_, queue)| queue.oldest == Oldest::NoStamp).map_or("", |(name, _)| name);
+                let name =
+                    queues.iter().find(|(_, queue)| queue.oldest == Oldest::NoStamp).map_or("", |(name, _)| name);
                 let message = format!(
                     "the oldest item in queue {name:?} does not say since when it waits; \
                      the docs of this backend show how to stamp items, or use METRIC waiting"
@@ -364,7 +365,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_one_queue_does_not_tell_is_no_number() {
-        let told = Backlog { in_progress: Some(1), oldest: Oldest::Since(Duration::from_secs(9)), ..Backlog::of_waiting(1) };
+        let told =
+            Backlog { in_progress: Some(1), oldest: Oldest::Since(Duration::from_secs(9)), ..Backlog::of_waiting(1) };
         let both = seen(&[("told", told), ("untold", Backlog::of_waiting(1))]);
         assert_eq!(reading(Metric::Waiting, both.clone()).await, Ok(2.0));
         assert_eq!(reading(Metric::InProgress, both.clone()).await, Err("in_progress_unseen".to_owned()));
