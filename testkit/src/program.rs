@@ -1,7 +1,11 @@
 //! A program as a child of a test: its output is collected, and it ends with the test.
+//!
+//! A program that starts others is the head of a process group, and a watcher beside it reads a pipe that we hold. The
+//! pipe ends when the test drops the program, and also when the test itself is killed; then the watcher kills the group.
 
 use std::{
     io::{BufRead, BufReader, Read},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -58,6 +62,8 @@ impl Drop for Folder {
 pub struct Program {
     child: Child,
     output: Arc<Mutex<String>>,
+    /// Kills the program's group when the pipe to its standard input ends.
+    watcher: Option<Child>,
 }
 
 impl Program {
@@ -72,7 +78,25 @@ impl Program {
         let output = Arc::new(Mutex::new(String::new()));
         collect(child.stdout.take(), output.clone());
         collect(child.stderr.take(), output.clone());
-        Self { child, output }
+        Self { child, output, watcher: None }
+    }
+
+    /// Starts it as the head of a process group. What it starts ends with it, and all of it ends with us, however we end.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start_group(command: &mut Command) -> Self {
+        let mut program = Self::start(command.process_group(0));
+        let watcher = Command::new("sh")
+            .args(["-c", "read -r never; kill -s KILL -- \"-$1\"", "sh", &program.child.id().to_string()])
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        program.watcher = Some(watcher.expect("a shell"));
+        program
     }
 
     /// Its process id.
@@ -109,6 +133,33 @@ impl Program {
         assert!(status.success(), "kill -s {name} {id} failed");
     }
 
+    /// Sends a signal to it and to everything that it started and that still belongs to it, also in other groups.
+    ///
+    /// # Panics
+    /// When there is no `kill` on the machine.
+    pub fn signal_all(&self, name: &str) {
+        let mut found = vec![self.child.id()];
+        let mut next = 0;
+        while let Some(id) = found.get(next) {
+            found.extend(children_of(*id));
+            next += 1;
+        }
+        // One that has ended meanwhile is none of our business.
+        let found = found.iter().map(u32::to_string);
+        let _ = Command::new("kill").args(["-s", name]).args(found).output().expect("the kill command");
+    }
+
+    /// Ends it at once, with all of its group, and waits until it has ended.
+    pub fn kill(&mut self) {
+        if let Some(mut watcher) = self.watcher.take() {
+            drop(watcher.stdin.take());
+            let _ = watcher.wait();
+        }
+        // Fails only when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Waits for its end, for at most `limit`; `None` when it still runs.
     pub async fn end(&mut self, limit: Duration) -> Option<ExitStatus> {
         const LOOK: Duration = Duration::from_millis(20);
@@ -124,10 +175,15 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Fails only when it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
+}
+
+/// The processes that a process has started and that have not been given to another parent.
+fn children_of(id: u32) -> Vec<u32> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{id}/task")) else { return Vec::new() };
+    let lists = threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>()).collect()
 }
 
 fn collect(pipe: Option<impl Read + Send + 'static>, output: Arc<Mutex<String>>) {
@@ -139,4 +195,64 @@ fn collect(pipe: Option<impl Read + Send + 'static>, output: Arc<Mutex<String>>)
             output.push('\n');
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    fn shell(script: &str) -> Program {
+        Program::start_group(Command::new("sh").args(["-c", script]))
+    }
+
+    fn state(id: &str) -> Option<char> {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        stat.rsplit_once(") ")?.1.chars().next()
+    }
+
+    async fn until_gone(id: &str) -> bool {
+        for _ in 0..500 {
+            if state(id).is_none_or(|state| state == 'Z') {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        false
+    }
+
+    #[tokio::test]
+    async fn what_a_program_started_ends_with_it() {
+        let program = shell("sleep 1000 & echo $!; wait");
+        assert!(program.until(LIMIT, |output| output.contains('\n')).await, "{}", program.output());
+        let grandchild = program.output().trim().to_owned();
+        assert_eq!(state(&grandchild), Some('S'));
+        drop(program);
+        assert!(until_gone(&grandchild).await);
+    }
+
+    #[tokio::test]
+    async fn what_a_program_started_ends_also_when_its_test_is_killed() {
+        let mut program = shell("sleep 1000 & echo $!; wait");
+        assert!(program.until(LIMIT, |output| output.contains('\n')).await, "{}", program.output());
+        let grandchild = program.output().trim().to_owned();
+        // The end of the pipe is all that is left of a killed test.
+        drop(program.watcher.as_mut().unwrap().stdin.take());
+        assert!(until_gone(&grandchild).await);
+        assert!(program.end(LIMIT).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_signal_to_all_reaches_those_in_a_session_of_their_own() {
+        let program = shell("setsid sleep 1000 & echo $!; wait");
+        assert!(program.until(LIMIT, |output| output.contains('\n')).await, "{}", program.output());
+        let sleeper = program.output().trim().to_owned();
+        let is_sleep = || std::fs::read_to_string(format!("/proc/{sleeper}/comm")).is_ok_and(|name| name == "sleep\n");
+        assert!(program.until(LIMIT, |_| is_sleep()).await);
+        program.signal_all("STOP");
+        assert!(program.until(LIMIT, |_| state(&sleeper) == Some('T')).await);
+        program.signal_all("KILL");
+        assert!(until_gone(&sleeper).await);
+    }
 }

@@ -14,6 +14,15 @@ pub fn python() -> PathBuf {
     installed("venv/bin/python")
 }
 
+/// The Python of the virtual environment that holds `testkit/tools/requirements-arq.txt`.
+///
+/// # Panics
+/// When it is not installed.
+#[must_use]
+pub fn python_with_arq() -> PathBuf {
+    installed("venv-arq/bin/python")
+}
+
 /// The `node_modules` that holds `testkit/tools/package.json`.
 ///
 /// # Panics

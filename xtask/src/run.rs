@@ -53,6 +53,12 @@ pub fn is_there(program: &str) -> bool {
     ask(command(Path::new(program)).arg("--version")).is_some()
 }
 
+/// Whether a program is in one of the folders of `PATH`; for those that are slow to say their version, or never do.
+pub fn program_exists(program: &str) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| folder.join(program).is_file())
+}
+
 /// Waits for a child, but not longer than `limit`.
 pub fn wait(mut child: Child, limit: Duration) -> Result<ExitStatus> {
     let started = now();

@@ -1,9 +1,10 @@
 //! `cargo xtask tools`: installs what the tests need beyond Rust, and says what and why.
 //!
 //! The fake Heroku of the testkit is proven by clients that we did not write, one in Python and one in JavaScript; mail
-//! is proven against a real SMTP server. They go into `target/tools`, so that `rm -r target` removes every trace; only
-//! Debian packages are installed for the whole machine, and only those that are missing. A stamp beside each part holds
-//! the inputs that it was made from: as long as they are the same, there is nothing to do.
+//! is proven against a real SMTP server; queues are measured on real brokers that real work queues fill. Libraries go
+//! into `target/tools`, so that `rm -r target` removes every trace; only Debian packages are installed for the whole
+//! machine, only those that are missing, and none of their services is started: tests start their own. A stamp beside
+//! each part holds the inputs that it was made from: as long as they are the same, there is nothing to do.
 
 use std::{
     fs,
@@ -23,60 +24,108 @@ struct Package {
     name: &'static str,
     needed_for: &'static str,
     is_there: fn() -> bool,
+    /// Services that it would start, now or with the machine.
+    services: &'static [&'static str],
 }
 
-const PYTHON: &[Package] = &[
-    Package { name: "python3", needed_for: "the Python clients of the tests", is_there: || run::is_there("python3") },
+const PACKAGES: &[Package] = &[
+    Package {
+        name: "openssl",
+        needed_for: "the certificates of the servers that tests talk to",
+        // It has known `--version` only for a few years.
+        is_there: || run::ask(command(Path::new("openssl")).arg("version")).is_some(),
+        services: &[],
+    },
+    Package {
+        name: "util-linux",
+        needed_for: "running servers that refuse to be root as somebody else (setpriv)",
+        is_there: || run::is_there("setpriv"),
+        services: &[],
+    },
+    Package {
+        name: "redis-server",
+        needed_for: "the broker whose queues are measured",
+        is_there: || run::is_there("redis-server") && run::is_there("redis-cli"),
+        services: &["redis-server.service"],
+    },
+    Package {
+        name: "rabbitmq-server",
+        needed_for: "the other broker whose queues are measured",
+        is_there: || Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server").exists() && run::program_exists("epmd"),
+        services: &["rabbitmq-server.service", "epmd.service", "epmd.socket"],
+    },
+    Package {
+        name: "nats-server",
+        needed_for: "the streams whose consumers are measured",
+        is_there: || run::is_there("nats-server"),
+        services: &["nats-server.service"],
+    },
+    Package {
+        name: "postgresql",
+        needed_for: "the database whose job tables are measured",
+        is_there: postgresql_is_there,
+        services: &["postgresql.service"],
+    },
+    Package {
+        name: "ruby-sidekiq",
+        needed_for: "the work queue of Ruby that fills what we measure",
+        is_there: || run::program_exists("ruby") && run::program_exists("sidekiq"),
+        services: &[],
+    },
+    Package {
+        name: "python3",
+        needed_for: "the work queues and clients that the tests run",
+        is_there: || run::is_there("python3"),
+        services: &[],
+    },
     Package {
         name: "python3-venv",
-        needed_for: "keeping those clients out of the system's Python",
+        needed_for: "keeping those out of the system's Python",
         is_there: || run::ask(command(Path::new("python3")).args(["-c", "import ensurepip, venv"])).is_some(),
+        services: &[],
+    },
+    Package {
+        name: "nodejs",
+        needed_for: "the work queue and the client in JavaScript that the tests run",
+        is_there: || run::is_there("node"),
+        services: &[],
+    },
+    Package {
+        name: "npm",
+        needed_for: "installing those",
+        is_there: || run::is_there("npm"),
+        services: &[],
     },
 ];
 
-const OPENSSL: &[Package] = &[Package {
-    name: "openssl",
-    needed_for: "the certificates of the servers that tests talk to",
-    // It has known `--version` only for a few years.
-    is_there: || run::ask(command(Path::new("openssl")).arg("version")).is_some(),
-}];
-
-const REDIS: &[Package] = &[Package {
-    name: "redis-server",
-    needed_for: "the broker whose queues are measured",
-    is_there: || run::is_there("redis-server") && run::is_there("redis-cli"),
-}];
-
-const NODE: &[Package] = &[
-    Package { name: "nodejs", needed_for: "the JavaScript client of the tests", is_there: || run::is_there("node") },
-    Package { name: "npm", needed_for: "installing that client", is_there: || run::is_there("npm") },
-];
+/// The virtual environments below `target/tools`, and the list in `testkit/tools` that each is made from.
+const PYTHON_ENVIRONMENTS: &[(&str, &str)] = &[("venv", "requirements.txt"), ("venv-arq", "requirements-arq.txt")];
 
 /// Installs everything that is missing.
 pub fn install() -> Result<()> {
     let inputs = root().join("testkit/tools");
-    debian_packages(OPENSSL)?;
-    debian_packages(REDIS)?;
-    let python = inputs.join("requirements.txt");
-    if python.exists() {
-        python_packages(&python)?;
+    debian_packages()?;
+    for (venv, requirements) in PYTHON_ENVIRONMENTS {
+        python_packages(&tools().join(venv), &inputs.join(requirements))?;
     }
-    if inputs.join("package.json").exists() {
-        node_packages(&inputs)?;
-    }
-    Ok(())
+    node_packages(&inputs)
 }
 
-fn python_packages(requirements: &Path) -> Result<()> {
-    let venv = tools().join("venv");
+/// Debian keeps the server's programs out of `PATH`, one folder for each major version.
+fn postgresql_is_there() -> bool {
+    let Ok(versions) = fs::read_dir("/usr/lib/postgresql") else { return false };
+    versions.flatten().any(|version| version.path().join("bin/postgres").exists())
+}
+
+fn python_packages(venv: &Path, requirements: &Path) -> Result<()> {
     let python = venv.join("bin/python");
-    once(&venv, &[requirements], || {
-        debian_packages(PYTHON)?;
-        say("a Python environment for the tests, from testkit/tools/requirements.txt");
+    once(venv, &[requirements], || {
+        let list = requirements.file_name().unwrap_or_default().display();
+        say(&format!("a Python environment for the tests, from testkit/tools/{list}"));
         if venv.exists() {
-            fs::remove_dir_all(&venv)?;
+            fs::remove_dir_all(venv)?;
         }
-        run(command(Path::new("python3")).args(["-m", "venv"]).arg(&venv), INSTALL_LIMIT)?;
+        run(command(Path::new("python3")).args(["-m", "venv"]).arg(venv), INSTALL_LIMIT)?;
         let mut pip = command(&python);
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--timeout", "60", "-r"]);
         run(pip.arg(requirements), INSTALL_LIMIT).context("the tests' Python packages could not be installed")
@@ -87,7 +136,6 @@ fn node_packages(inputs: &Path) -> Result<()> {
     let folder = tools().join("node");
     let (package, lock) = (inputs.join("package.json"), inputs.join("package-lock.json"));
     once(&folder, &[&package, &lock], || {
-        debian_packages(NODE)?;
         say("the JavaScript packages for the tests, from testkit/tools/package.json");
         fs::create_dir_all(&folder)?;
         fs::copy(&package, folder.join("package.json"))?;
@@ -123,8 +171,8 @@ fn once(made: &Path, inputs: &[&Path], make: impl FnOnce() -> Result<()>) -> Res
 }
 
 /// Installs the packages that are missing; only root may.
-fn debian_packages(packages: &[Package]) -> Result<()> {
-    let missing: Vec<&Package> = packages.iter().filter(|package| !(package.is_there)()).collect();
+fn debian_packages() -> Result<()> {
+    let missing: Vec<&Package> = PACKAGES.iter().filter(|package| !(package.is_there)()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -144,9 +192,48 @@ fn debian_packages(packages: &[Package]) -> Result<()> {
         apt.env("DEBIAN_FRONTEND", "noninteractive").args(["-qq", "-o", "Acquire::Retries=2"]);
         apt
     };
+    let guard = NoServices::begin(Path::new("/usr/sbin/policy-rc.d"))?;
     run(apt().arg("update"), INSTALL_LIMIT)?;
     run(apt().args(["install", "--yes", "--no-install-recommends"]).args(&names), INSTALL_LIMIT)
-        .with_context(|| format!("packages are missing; by hand: {by_hand}"))
+        .with_context(|| format!("packages are missing; by hand: {by_hand}"))?;
+    drop(guard);
+    // What we brought must not start with the machine either. What was there before is its owner's business.
+    let services: Vec<&str> = missing.iter().flat_map(|package| package.services).copied().collect();
+    if !services.is_empty() {
+        // Without systemd there is nothing to disable.
+        let _ = run::ask(command(Path::new("systemctl")).args(["--quiet", "disable"]).args(&services));
+    }
+    Ok(())
+}
+
+/// Debian asks a program, if it is there, whether packages may start the services that they bring. While this lives, its
+/// answer is no. Someone else's program is left alone; ours goes away also when the installation fails, and one that was
+/// left behind by a killed installation is taken for ours.
+struct NoServices<'a>(Option<&'a Path>);
+
+impl<'a> NoServices<'a> {
+    /// 101 means "forbidden" to those who ask.
+    const ANSWER: &'static str = "#!/bin/sh\n# While cargo xtask tools installs packages of autoscalebot's tests.\nexit 101\n";
+
+    fn begin(program: &'a Path) -> Result<Self> {
+        use std::os::unix::fs::PermissionsExt;
+        if fs::read_to_string(program).is_ok_and(|there| there != Self::ANSWER) {
+            return Ok(Self(None));
+        }
+        let guard = Self(Some(program));
+        fs::write(program, Self::ANSWER).with_context(|| format!("cannot write {}", program.display()))?;
+        fs::set_permissions(program, fs::Permissions::from_mode(0o755))?;
+        Ok(guard)
+    }
+}
+
+impl Drop for NoServices<'_> {
+    fn drop(&mut self) {
+        if let Some(program) = self.0 {
+            // It may be gone already, by the hand of somebody who saw it.
+            let _ = fs::remove_file(program);
+        }
+    }
 }
 
 fn tools() -> PathBuf {
@@ -155,4 +242,40 @@ fn tools() -> PathBuf {
 
 fn say(what: &str) {
     println!("installing {what}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_forbidden_only_while_packages_are_installed_and_a_foreign_rule_stays() {
+        let program = std::env::temp_dir().join(format!("autoscalebot-policy-{}", std::process::id()));
+        let guard = NoServices::begin(&program).unwrap();
+        let status = std::process::Command::new(&program).status().unwrap();
+        assert_eq!(status.code(), Some(101));
+        drop(guard);
+        assert!(!program.exists());
+
+        // An installation was killed.
+        fs::write(&program, NoServices::ANSWER).unwrap();
+        drop(NoServices::begin(&program).unwrap());
+        assert!(!program.exists());
+
+        fs::write(&program, "#!/bin/sh\nexit 0\n").unwrap();
+        drop(NoServices::begin(&program).unwrap());
+        assert_eq!(fs::read_to_string(&program).unwrap(), "#!/bin/sh\nexit 0\n");
+        fs::remove_file(&program).unwrap();
+    }
+
+    #[test]
+    fn every_list_of_python_packages_is_there_and_pins_each() {
+        for (_, list) in PYTHON_ENVIRONMENTS {
+            let text = fs::read_to_string(root().join("testkit/tools").join(list)).unwrap();
+            let packages: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+            assert!(!packages.is_empty(), "{list} is empty");
+            let loose: Vec<&&str> = packages.iter().filter(|package| !package.contains("==")).collect();
+            assert!(loose.is_empty(), "{list}: {loose:?}");
+        }
+    }
 }

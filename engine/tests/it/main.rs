@@ -1,6 +1,5 @@
 //! The integration tests of the engine, in one binary.
 mod bot;
-mod celery_redis;
 mod conformance;
 mod email;
 mod heroku;

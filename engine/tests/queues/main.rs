@@ -1,0 +1,33 @@
+//! Work queues as they are: real brokers, real producers, real workers, measured by our backends.
+//!
+//! One file per library, each a list of claims. It has a `main` of its own because some brokers take ten seconds to
+//! start: those are started when the first claim asks, shared, and ended here after the last one. `cargo test -p
+//! autoscalebot-engine --test queues WORDS` runs the claims whose name has these words; a claim's name begins with the
+//! name of its file.
+
+mod celery_redis;
+#[path = "../it/scripted.rs"]
+#[expect(dead_code, reason = "bots are scripted elsewhere; here only the platform is")]
+mod scripted;
+mod services;
+mod support;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+use support::Claim;
+
+/// Each claim may run a broker, some producers and some workers; more of them at once only wait for each other.
+const CLAIMS_AT_A_TIME: usize = 4;
+
+/// Every file of claims, by its name.
+const FILES: &[(&str, fn() -> Vec<Claim>)] = &[("services", services::claims), ("celery_redis", celery_redis::claims)];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(CLAIMS_AT_A_TIME));
+    let trials = FILES.iter().flat_map(|(file, claims)| claims().into_iter().map(|claim| claim.trial(file)));
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    support::services::end();
+    conclusion.exit_code()
+}
