@@ -7,3 +7,5 @@
 
 pub mod pause;
 pub mod redis;
+#[cfg(feature = "sql")]
+pub mod sql;

@@ -7,8 +7,12 @@ pub mod app_decision;
 pub mod celery_redis_queue_size;
 pub mod command;
 pub mod heroku_service_time;
+#[cfg(feature = "sql")]
+pub mod procrastinate;
 pub mod queue;
 pub mod response_time;
+#[cfg(feature = "sql")]
+pub mod sql_query;
 pub mod url;
 pub mod value;
 
@@ -33,6 +37,10 @@ pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[
     entry::<response_time::ResponseTime>(),
     entry::<heroku_service_time::HerokuServiceTime>(),
     entry::<celery_redis_queue_size::CeleryRedisQueueSize>(),
+    #[cfg(feature = "sql")]
+    entry::<procrastinate::Procrastinate>(),
+    #[cfg(feature = "sql")]
+    entry::<sql_query::SqlQuery>(),
     entry::<app_decision::AppDecision>(),
     entry::<command::Command>(),
 ];
