@@ -6,10 +6,14 @@
 //! name of its file.
 
 mod celery_redis;
+#[cfg(feature = "sql")]
+mod procrastinate;
 #[path = "../it/scripted.rs"]
 #[expect(dead_code, reason = "bots are scripted elsewhere; here only the platform is")]
 mod scripted;
 mod services;
+#[cfg(feature = "sql")]
+mod sql_query;
 mod support;
 
 use std::process::ExitCode;
@@ -21,7 +25,14 @@ use support::Claim;
 const CLAIMS_AT_A_TIME: usize = 4;
 
 /// Every file of claims, by its name.
-const FILES: &[(&str, fn() -> Vec<Claim>)] = &[("services", services::claims), ("celery_redis", celery_redis::claims)];
+const FILES: &[(&str, fn() -> Vec<Claim>)] = &[
+    ("services", services::claims),
+    ("celery_redis", celery_redis::claims),
+    #[cfg(feature = "sql")]
+    ("procrastinate", procrastinate::claims),
+    #[cfg(feature = "sql")]
+    ("sql_query", sql_query::claims),
+];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
