@@ -53,7 +53,7 @@ pub fn failed(key: &'static str, message: &str, counts_as: CountsAs) -> Sample {
 }
 
 fn sample(outcome: Result<Reading, MeasureFailure>) -> Sample {
-    Sample { at: at(0), outcome, detail: None }
+    Sample { at: at(0), outcome, detail: None, work: None }
 }
 
 /// Samples from words, oldest first: `"1310 timeout refused document"`.
@@ -94,6 +94,7 @@ pub fn response_time() -> Signal {
         decide: build("ConsecutiveThreshold", json!({}), 1, "ms"),
         bounds: bounds(json!(1), json!(3), "UTC"),
         history_length: NonZeroUsize::new(10).unwrap(),
+        sees_work: false,
     }
 }
 
@@ -108,6 +109,7 @@ pub fn queue() -> Signal {
         decide: build("ConsecutiveThreshold", settings, 1, "tasks"),
         bounds: bounds(json!(1), json!(3), "UTC"),
         history_length: NonZeroUsize::new(10).unwrap(),
+        sees_work: false,
     }
 }
 
@@ -118,6 +120,7 @@ pub fn policy(signals: impl Into<Vec<Signal>>) -> Policy {
         wait_after_scale: Duration::from_secs(5),
         repeat: Duration::from_secs(3600),
         rapid: RapidLimit { scales: 5, period: Duration::from_secs(60) },
+        protection: crate::busy::Protection::default(),
     }
 }
 

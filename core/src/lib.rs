@@ -16,6 +16,7 @@
 //! and only there: in `settle`, on success.
 
 pub mod bounds;
+pub mod busy;
 pub mod condition;
 pub mod decision;
 pub mod event;

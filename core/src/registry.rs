@@ -148,43 +148,37 @@ pub fn parse<Settings: DeserializeOwned + JsonSchema>(settings: &Value) -> Resul
     let Value::Object(given) = settings else {
         return Err(vec![Problem::new("", format!("found {}", in_short(settings)), "a table of settings")]);
     };
-    let mut rest = given.clone();
-    let mut problems = Vec::new();
     let schema = schema_for!(Settings);
     let known = property_names(&schema);
-    rest.retain(|key, _| {
-        let is_known = known.iter().any(|name| name == key);
-        if !is_known {
+    let mut problems = Vec::new();
+    // Every field has a default, so each can be read alone; that finds the wrong ones, where serde stops at the first.
+    for (key, value) in given {
+        if !known.contains(key) {
             let meant = nearest(key, known.iter().map(String::as_str));
             let hint = meant.map(|meant| format!(", did you mean {meant}?")).unwrap_or_default();
             let allowed = if known.is_empty() { "no settings at all".to_owned() } else { known.join(", ") };
             problems.push(Problem::new(key, format!("unknown setting{hint}"), allowed));
+            continue;
         }
-        is_known
-    });
-    // serde stops at the first field it cannot read. Taking that field away and reading again finds the next one.
-    loop {
-        match serde_path_to_error::deserialize(Value::Object(rest.clone())) {
-            Ok(parsed) if problems.is_empty() => return Ok(parsed),
-            Ok(_) => return Err(problems),
-            Err(error) => {
-                let path = error.path().to_string();
-                let path = if path == "." { String::new() } else { path };
-                let field = path.split(['.', '[']).next().unwrap_or_default().to_owned();
-                let (found, allowed) = split_message(&error.into_inner().to_string());
-                let found = match &allowed {
-                    // A key written without quotes is a number, and no less a secret.
-                    _ if may_be_secret(&schema, &field) => "found something else".to_owned(),
-                    // Saying what stands there is worth more than naming its type.
-                    Some(_) => lookup(&rest, &path).map_or(found, |value| format!("found {}", in_short(value))),
-                    None => found,
-                };
-                problems.push(Problem::new(path, found, allowed.unwrap_or_default()));
-                if rest.shift_remove(&field).is_none() {
-                    return Err(problems);
-                }
-            }
+        let alone = Value::Object([(key.clone(), value.clone())].into_iter().collect());
+        if let Err(error) = serde_path_to_error::deserialize::<_, Settings>(alone) {
+            // Inside flattened settings serde forgets the path.
+            let path = Some(error.path().to_string()).filter(|path| path != ".").unwrap_or_else(|| key.clone());
+            let (found, allowed) = split_message(&error.into_inner().to_string());
+            let found = match &allowed {
+                // A key written without quotes is a number, and no less a secret.
+                _ if may_be_secret(&schema, key) => "found something else".to_owned(),
+                // Saying what stands there is worth more than naming its type.
+                Some(_) => lookup(given, &path).map_or(found, |value| format!("found {}", in_short(value))),
+                None => found,
+            };
+            problems.push(Problem::new(path, found, allowed.unwrap_or_default()));
         }
+    }
+    if problems.is_empty() {
+        Settings::deserialize(settings).map_err(|error| vec![Problem::new("", error.to_string(), "")])
+    } else {
+        Err(problems)
     }
 }
 

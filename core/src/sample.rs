@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{moment::Moment, units::Finite};
+use crate::{busy::Work, moment::Moment, units::Finite};
 
 /// What a measurement got when it worked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,6 +62,9 @@ pub struct Sample {
     /// More that the backend knows, for people: the parts of a sum, the server's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Box<Value>>,
+    /// What was seen of the work itself, when it is a queue that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<Box<Work>>,
 }
 
 impl Sample {

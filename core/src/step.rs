@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     bounds::{Bounds, Limit, Range},
+    busy::{self, Protection, Work},
     condition::{Condition, Phase},
     decision::{Decide, Decision, Direction, Reason, View},
     event::Event,
@@ -37,7 +38,13 @@ pub struct Signal {
     pub bounds: Bounds,
     /// How many samples to keep.
     pub history_length: NonZeroUsize,
+    /// Whether its measurement sees the work in a queue, so that the process can be protected while it works.
+    pub sees_work: bool,
 }
+
+/// What was seen of the work counts for so long. Longer than a measurement and a slow platform take, shorter than the
+/// interval of most bots, so that it is nearly always what was seen in this very tick.
+const WORK_IS_FRESH_FOR: Duration = Duration::from_secs(15);
 
 /// All that is fixed about one process until its settings change.
 #[derive(Debug)]
@@ -50,6 +57,8 @@ pub struct Policy {
     pub repeat: Duration,
     /// What counts as too rapid.
     pub rapid: RapidLimit,
+    /// How the process is protected while it works.
+    pub protection: Protection,
 }
 
 /// All that is remembered about one process from tick to tick.
@@ -69,6 +78,9 @@ pub struct State {
     pub wait: Wait,
     /// The wait after refused scales.
     pub backoff: Backoff,
+    /// Since when (of the monotonic clock) a shrink is held because somebody works.
+    #[serde(default)]
+    shrink_held_since: Option<Duration>,
     /// Recent scales.
     pub rapid: RapidWindow,
     /// Conditions that are told when they begin, persist and end.
@@ -111,6 +123,7 @@ impl State {
             would: None,
             wait: Wait::default(),
             backoff: Backoff::default(),
+            shrink_held_since: None,
             rapid: RapidWindow::default(),
             conditions: Conditions::default(),
         }
@@ -142,13 +155,17 @@ pub struct Order {
     pub reason: Reason,
     /// The bound that cut the wish short.
     pub limit: Option<Limit>,
+    /// The numbers of the processes that are known to be free, lowest first. A platform that can choose stops these before
+    /// any other. Empty when nobody knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub free: Vec<u32>,
 }
 
 impl Order {
     /// `None` when there is nothing to change.
     #[must_use]
     pub fn new(from: u32, to: u32, reason: Reason, limit: Option<Limit>) -> Option<Self> {
-        (from != to).then_some(Self { from, to, reason, limit })
+        (from != to).then_some(Self { from, to, reason, limit, free: Vec::new() })
     }
 
     /// Which way it goes.
@@ -166,6 +183,8 @@ pub enum Held {
     Waiting(Duration),
     /// The platform refused the last order; it is asked again later.
     BackingOff(Duration),
+    /// Somebody works who would be stopped; for so long already.
+    Busy(Duration),
 }
 
 /// What one observation led to.
@@ -246,8 +265,9 @@ pub fn observe(
     learn_needs(policy, state, &choice, running, range, now, &mut events);
     learn_rapid(policy, state, now, &mut events);
 
-    let Choice { mut decision, limit, signal, forced, .. } = choice;
-    let held = if decision.wanted == running { None } else { held(state, forced, now) };
+    let Choice { mut decision, limit, signal, at_once, .. } = choice;
+    let shrink = protect(policy, state, running, &mut decision, now);
+    let held = if decision.wanted == running { None } else { shrink.held.or_else(|| held(state, at_once, now)) };
     if let Some(held) = held {
         decision.reason.sentence.push_str(&held.in_words());
     }
@@ -255,6 +275,7 @@ pub fn observe(
         None => Order::new(running, decision.wanted, decision.reason.clone(), limit),
         Some(_) => None,
     };
+    let order = order.map(|order| Order { free: shrink.free, ..order });
     Outcome { running: Some(running), range, decision, signal, limit, held, order, events }
 }
 
@@ -312,6 +333,7 @@ fn begin_anew(policy: &Policy, state: &mut State, now: &Moment) {
     for signal in &mut state.signals {
         signal.history.clear();
     }
+    state.shrink_held_since = None;
     state.wait.begin(policy.wait_after_scale, now);
 }
 
@@ -390,7 +412,7 @@ struct Choice {
     signal: usize,
     unclamped: u32,
     limit: Option<Limit>,
-    forced: bool,
+    at_once: bool,
 }
 
 fn choose(policy: &Policy, state: &State, running: u32, range: Range, now: &Moment) -> Choice {
@@ -402,16 +424,83 @@ fn choose(policy: &Policy, state: &State, running: u32, range: Range, now: &Mome
         let decision = signal.decide.decide(&View { history: &signal_state.history, running, now });
         let (unclamped, own) = (decision.wanted, signal.bounds.at(now));
         let (wanted, limit) = Range { min: own.min.max(range.min), max: own.max.max(range.min) }.clamp(unclamped);
-        Choice { decision: Decision { wanted, ..decision }, signal: index, unclamped, limit, forced: false }
+        Choice { decision: Decision { wanted, ..decision }, signal: index, unclamped, limit, at_once: false }
     });
     let nothing = || Choice {
         decision: Decision::stay(running, Reason::new("no_signal", "nothing is measured")),
         signal: 0,
         unclamped: running,
         limit: None,
-        forced: false,
+        at_once: false,
     };
-    highest(proposals, running).unwrap_or_else(nothing)
+    let choice = highest(proposals, running).unwrap_or_else(nothing);
+    if running == 0 {
+        wake(policy, state, now).filter(|wake| wake.unclamped > choice.decision.wanted).unwrap_or(choice)
+    } else {
+        choice
+    }
+}
+
+/// Nothing runs and something waits: whoever waits need not wait for thresholds, nor for the time after the last scale.
+fn wake(policy: &Policy, state: &State, now: &Moment) -> Option<Choice> {
+    let signals = policy.signals.iter().zip(&state.signals).enumerate();
+    let waits = |(signal, (settings, known)): (usize, (&Signal, &SignalState))| {
+        let waiting = fresh_work(known, now)?.waiting;
+        (waiting > 0 && settings.bounds.at(now).max > 0).then_some((signal, waiting))
+    };
+    let (signal, waiting) = signals.filter_map(waits).max_by_key(|(_, waiting)| *waiting)?;
+    let sentence = format!("no process runs and {waiting} waiting");
+    let decision = Decision { wanted: 1, direction: Direction::Up, reason: Reason::new("wake", sentence) };
+    Some(Choice { decision, signal, unclamped: 1, limit: None, at_once: true })
+}
+
+fn fresh_work<'a>(signal: &'a SignalState, now: &Moment) -> Option<&'a Work> {
+    let newest = signal.history.newest_first().next()?;
+    if newest.outcome.is_err() || now.since(&newest.at) > WORK_IS_FRESH_FOR {
+        return None;
+    }
+    newest.work.as_deref()
+}
+
+/// What became of the wish to have fewer.
+#[derive(Default)]
+struct Shrink {
+    held: Option<Held>,
+    free: Vec<u32>,
+}
+
+/// Raises a wish to have fewer to what is safe, and says why. Holds it altogether when nobody may go, but not for longer
+/// than was set.
+fn protect(policy: &Policy, state: &mut State, running: u32, decision: &mut Decision, now: &Moment) -> Shrink {
+    let watched: Vec<_> = policy.signals.iter().zip(&state.signals).filter(|(signal, _)| signal.sees_work).collect();
+    if decision.wanted >= running || watched.is_empty() {
+        state.shrink_held_since = None;
+        return Shrink::default();
+    }
+    let wanted = decision.wanted;
+    let floor = |known: &SignalState| busy::floor(&policy.protection, fresh_work(known, now), running, wanted);
+    let floors = watched.into_iter().map(|(_, known)| floor(known));
+    let Some(floor) = floors.reduce(busy::Floor::and) else { return Shrink::default() };
+    let free = floor.free.unwrap_or_default();
+    if floor.count <= wanted {
+        state.shrink_held_since = None;
+        return Shrink { held: None, free };
+    }
+    let since = *state.shrink_held_since.get_or_insert(now.since_start);
+    let (lasted, longest) = (now.since_start.saturating_sub(since), policy.protection.max_busy_wait);
+    let because = floor.because;
+    if lasted >= longest {
+        let words = format!("; {because}, but work was waited for {} already, as long as is allowed", in_words(lasted));
+        decision.reason.sentence.push_str(&words);
+        return Shrink { held: None, free };
+    }
+    if floor.count < running {
+        decision.wanted = floor.count;
+        decision.reason.sentence.push_str(&format!("; not below {}, {because}", floor.count));
+        return Shrink { held: None, free };
+    }
+    decision.reason.sentence.push_str(&format!("; {because}"));
+    Shrink { held: Some(Held::Busy(lasted)), free }
 }
 
 /// The highest of all counts, said by the signal that explains it best.
@@ -448,7 +537,7 @@ fn back_inside(policy: &Policy, running: u32, nearest: u32, limit: Limit, now: &
     };
     let sentence = format!("{running} running is {relation} the {limit} of {nearest}{when}");
     let decision = Decision { wanted: nearest, direction, reason: Reason::new("outside_bounds", sentence) };
-    Choice { decision, signal, unclamped: nearest, limit: Some(limit), forced: true }
+    Choice { decision, signal, unclamped: nearest, limit: Some(limit), at_once: true }
 }
 
 /// "More is called for, but we are at the max" and its counterpart.
@@ -461,7 +550,7 @@ fn learn_needs(
     now: &Moment,
     events: &mut Vec<Event>,
 ) {
-    let at = |limit| choice.limit == Some(limit) && choice.decision.wanted == running && !choice.forced;
+    let at = |limit| choice.limit == Some(limit) && choice.decision.wanted == running && !choice.at_once;
     let (wanted, reason) = (choice.unclamped, &choice.decision.reason);
     let (at_max, at_min) = (at(Limit::Max), at(Limit::Min));
     if let Some(phase) = state.conditions.needs_exceed_max.update(at_max, policy.repeat, now) {
@@ -482,8 +571,8 @@ fn learn_rapid(policy: &Policy, state: &mut State, now: &Moment, events: &mut Ve
     }
 }
 
-fn held(state: &State, forced: bool, now: &Moment) -> Option<Held> {
-    let waiting = if forced { None } else { state.wait.left(now).map(Held::Waiting) };
+fn held(state: &State, at_once: bool, now: &Moment) -> Option<Held> {
+    let waiting = if at_once { None } else { state.wait.left(now).map(Held::Waiting) };
     waiting.or_else(|| state.backoff.left(now).map(Held::BackingOff))
 }
 
@@ -494,6 +583,7 @@ impl Held {
             Self::BackingOff(left) => {
                 format!("; held, the platform refused and is asked again in {}", in_words(left))
             }
+            Self::Busy(lasted) => format!("; held for {} so far, nobody is stopped who may work", in_words(lasted)),
         }
     }
 }

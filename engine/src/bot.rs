@@ -147,8 +147,11 @@ impl Bot {
             });
             let at = self.shared.clock.now();
             let sample = match measured {
-                Ok(measured) => Sample { at, outcome: Ok(measured.reading), detail: measured.detail },
-                Err(error) => Sample { at, outcome: Err(error.into()), detail: None },
+                Ok(measured) => {
+                    let (detail, work) = (measured.detail, measured.work);
+                    Sample { at, outcome: Ok(measured.reading), detail, work }
+                }
+                Err(error) => Sample { at, outcome: Err(error.into()), detail: None, work: None },
             };
             (index, sample)
         };

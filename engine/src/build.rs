@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use autoscalebot_core::{
     bounds::Bounds,
+    busy::{Protection, ScaleDownWhen},
     decision::{self, Terms},
     names::ProcessName,
     rapid::RapidLimit,
@@ -16,7 +17,7 @@ use autoscalebot_core::{
 use crate::{
     bot::{Bot, Measuring, Watch},
     config::{ProcessConfig, SignalConfig, resolve_time_zone},
-    measurement::{self, Measure},
+    measurement::{self, Measure, Sight},
     notification::dispatch::Outlets,
     scaling::{self, Scale, dry_run},
     schedule::Schedule,
@@ -91,6 +92,9 @@ pub fn bot(
     }
     let wait = |signal: &SignalConfig| signal.decision_common.post_scale_wait_time_seconds.duration();
     let told = &config.notification.common;
+    // Who can see work does not stop it, unless told to.
+    let by_default =
+        if signals.iter().any(|signal| signal.sees_work) { ScaleDownWhen::Idle } else { ScaleDownWhen::Always };
     let policy = Policy {
         wait_after_scale: config.signals.iter().map(wait).max().unwrap_or_default(),
         signals,
@@ -98,6 +102,11 @@ pub fn bot(
         rapid: RapidLimit {
             scales: told.notify_if_scaling_is_too_rapid_num_scales,
             period: minutes(told.notify_if_scaling_is_too_rapid_time_period_minutes.get()),
+        },
+        protection: Protection {
+            scale_down_when: config.own.scale_down_when.unwrap_or(by_default),
+            max_busy_wait: config.own.max_busy_wait.duration(),
+            victims: platform.victims(),
         },
     };
     let outlets = Outlets::build(&config.notification, shared).map_err(error("notification"))?;
@@ -123,6 +132,7 @@ fn policy_signal(signal: &SignalConfig, measure: &dyn Measure) -> Result<Signal,
         decide: (entry.build)(&signal.decision.settings, &terms)?,
         bounds: Bounds::new(min, max, zone).map_err(|text| Problem::new("min_processes", text, ""))?,
         history_length: common.history_length,
+        sees_work: measure.sight() != Sight::NoWork,
     })
 }
 

@@ -194,7 +194,7 @@ struct Fingerprint {
 
 impl Fingerprint {
     fn of(config: &ProcessConfig) -> Self {
-        let ProcessConfig { signals, scaling, notification } = config;
+        let ProcessConfig { signals, scaling, notification, own } = config;
         let mut measured = DefaultHasher::new();
         (scaling.backend, scaling.settings.to_string()).hash(&mut measured);
         for signal in signals {
@@ -209,7 +209,7 @@ impl Fingerprint {
         for backend in &notification.backends {
             (backend.backend, backend.settings.to_string()).hash(&mut whole);
         }
-        format!("{:?}", notification.common).hash(&mut whole);
+        format!("{:?} {own:?}", notification.common).hash(&mut whole);
         Self { whole: whole.finish(), measured: measured.finish() }
     }
 }

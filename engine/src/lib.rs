@@ -7,6 +7,7 @@
 //! user.
 
 pub mod bot;
+pub mod broker;
 pub mod build;
 pub mod clock;
 pub mod config;

@@ -188,7 +188,7 @@ async fn scale(local: &dyn Scale, to: u32) -> Scaled {
     let from = local.count().await.unwrap();
     let reason = Reason::new("test", "because the test says so");
     // An order always changes something, so the one that does not is made by hand.
-    let order = Order { from, to, reason, limit: None };
+    let order = Order { from, to, reason, limit: None, free: Vec::new() };
     local.scale_to(&order).await.unwrap()
 }
 

@@ -29,7 +29,12 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn sample(number: f64) -> Sample {
-    Sample { at: at(Duration::ZERO), outcome: Ok(Reading::Number(Finite::new(number).unwrap())), detail: None }
+    Sample {
+        at: at(Duration::ZERO),
+        outcome: Ok(Reading::Number(Finite::new(number).unwrap())),
+        detail: None,
+        work: None,
+    }
 }
 
 /// Samples of every kind around the thresholds of a signal.
@@ -37,7 +42,7 @@ fn samples_around(plan: &SignalPlan) -> impl Strategy<Value = Vec<Sample>> + use
     let (low, high) = (plan.low, plan.high);
     let failure = |counts_as| {
         let outcome = Err(MeasureFailure { key: "failed".into(), message: "it failed".to_owned(), counts_as });
-        Sample { at: at(Duration::ZERO), outcome, detail: None }
+        Sample { at: at(Duration::ZERO), outcome, detail: None, work: None }
     };
     let document = Sample { outcome: Ok(Reading::Document(serde_json::json!({}))), ..sample(0.0) };
     let numbers = [low - 1.0, low, low + 0.25, high, high + 0.25, high + 9.0].map(sample);

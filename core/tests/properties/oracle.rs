@@ -45,6 +45,7 @@ fn the_made_up_world_has_everything_in_it() {
             match tick.outcome.held {
                 Some(Held::Waiting(_)) => see("waiting".into()),
                 Some(Held::BackingOff(_)) => see("backing off".into()),
+                Some(Held::Busy(_)) => panic!("nothing here sees work"),
                 None => {}
             }
             tick.outcome.limit.iter().for_each(|limit| see(limit.to_string()));

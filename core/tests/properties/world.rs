@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use autoscalebot_core::{
     bounds::{Bounds, ByTimeOfDay},
+    busy::Protection,
     decision::{Decide, Terms, average_threshold, consecutive_threshold},
     event::Event,
     moment::Moment,
@@ -158,6 +159,7 @@ impl Plan {
             wait_after_scale: self.wait,
             repeat: self.repeat,
             rapid: self.rapid,
+            protection: Protection::default(),
         }
     }
 }
@@ -200,6 +202,7 @@ impl SignalPlan {
             decide: self.decide(),
             bounds: self.bounds(),
             history_length: NonZeroUsize::new(self.history_length).unwrap(),
+            sees_work: false,
         }
     }
 }
@@ -299,7 +302,7 @@ fn within_2026(civil: Timestamp, otherwise: Timestamp) -> Timestamp {
 }
 
 fn measure(load: Load, plan: &SignalPlan, now: &Moment, random: &mut Random) -> Vec<Sample> {
-    let sample = |outcome| vec![Sample { at: *now, outcome, detail: None }];
+    let sample = |outcome| vec![Sample { at: *now, outcome, detail: None, work: None }];
     let number = |number: f64| sample(Ok(Reading::Number(Finite::new(number).unwrap())));
     let failure = |key: &'static str, counts_as| {
         sample(Err(MeasureFailure { key: key.into(), message: format!("the app failed: {key}"), counts_as }))

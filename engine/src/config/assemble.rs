@@ -111,7 +111,8 @@ impl Assembler<'_> {
         };
         let notification = self.notification(name, key.span, process.notification);
         let signals = signals.into_iter().collect::<Option<_>>()?;
-        Some(ProcessConfig { signals, scaling: scaling?, notification: notification? })
+        let own = autoscalebot_core::busy::Settings::default();
+        Some(ProcessConfig { signals, scaling: scaling?, notification: notification?, own })
     }
 
     fn signal(&mut self, prefix: &str, span: Span, signal: Signal) -> Option<SignalConfig> {

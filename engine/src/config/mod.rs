@@ -24,7 +24,7 @@ mod yaml;
 
 use std::collections::BTreeMap;
 
-use autoscalebot_core::{decision, names::ProcessName};
+use autoscalebot_core::{busy, decision, names::ProcessName};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
@@ -48,6 +48,8 @@ pub struct ProcessConfig {
     pub scaling: BackendSettings,
     /// Whom to tell.
     pub notification: NotificationConfig,
+    /// What is the process's own: how it is protected while it works.
+    pub own: busy::Settings,
 }
 
 /// One measurement with its decision.

@@ -278,7 +278,7 @@ impl HerokuServiceTime {
             "dyno": line.get("dyno"),
             "status": line.status(),
         });
-        Ok(Measured { reading: Reading::Number(milliseconds), detail: Some(Box::new(detail)) })
+        Ok(Measured { reading: Reading::Number(milliseconds), detail: Some(Box::new(detail)), work: None })
     }
 
     /// An error that the router itself made up. Source of the codes: Dev Center, "Heroku Error Codes".

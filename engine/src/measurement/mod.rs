@@ -7,6 +7,7 @@ pub mod app_decision;
 pub mod celery_redis_queue_size;
 pub mod command;
 pub mod heroku_service_time;
+pub mod queue;
 pub mod response_time;
 pub mod url;
 pub mod value;
@@ -15,6 +16,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use async_trait::async_trait;
 use autoscalebot_core::{
+    busy::Work,
     names::ProcessName,
     registry::{Entry, entry},
     sample::{CountsAs, MeasureFailure, Reading},
@@ -44,6 +46,11 @@ pub trait Measure: Send + Sync {
     /// Why there is no reading. Dropping the future in the middle must be safe.
     async fn measure(&self) -> Result<Measured, MeasureError>;
 
+    /// What it sees of the work behind its readings.
+    fn sight(&self) -> Sight {
+        Sight::NoWork
+    }
+
     /// The unit of its readings, for sentences: `ms`, `tasks`; empty when there is none.
     fn unit(&self) -> Cow<'static, str> {
         Cow::Borrowed("")
@@ -57,11 +64,26 @@ pub struct Measured {
     pub reading: Reading,
     /// More for people: the parts of a sum.
     pub detail: Option<Box<Value>>,
+    /// What was seen of the work itself. Never absent when [`Measure::sight`] promises it.
+    pub work: Option<Box<Work>>,
+}
+
+/// What a measurement sees of the work behind its readings; decides how a process can be protected while it works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// It measures no queue.
+    NoWork,
+    /// How much waits, and nothing of what is in progress.
+    Waiting,
+    /// How much waits and how much is in progress, but not in which process.
+    InProgress,
+    /// Also which worker is busy; a worker whose name says so is known to belong to a process.
+    Workers,
 }
 
 impl From<Reading> for Measured {
     fn from(reading: Reading) -> Self {
-        Self { reading, detail: None }
+        Self { reading, detail: None, work: None }
     }
 }
 

@@ -46,7 +46,7 @@ pub fn every_event() -> Vec<Event> {
     let backend: Arc<str> = "ResponseTime".into();
     let sample = |outcome, detail: Option<serde_json::Value>| Event::Measured {
         backend: "ResponseTime".into(),
-        sample: Sample { at: moment(), outcome, detail: detail.map(Box::new) },
+        sample: Sample { at: moment(), outcome, detail: detail.map(Box::new), work: None },
     };
     let high = || Reason::new("consecutive_high", "3 readings in a row above 1200 ms (1310, 1405, 1377)");
     let low = || Reason::new("consecutive_low", "5 readings in a row at or below 400 ms (120, 118, 131, 99, 104)");

@@ -14,6 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use autoscalebot_core::{
+    busy::Victims,
     registry::{Backend, Problem},
     step::Order,
 };
@@ -21,7 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Context, Scale, ScaleError, Scaled};
+use super::{Context, Scale, ScaleError, Scaled, Whose};
 
 /// Settings of `DryRun`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -102,6 +103,14 @@ impl Scale for NeverScaling {
         self.platform.group()
     }
 
+    fn victims(&self) -> Victims {
+        self.platform.victims()
+    }
+
+    fn whose(&self, name: &str) -> Whose {
+        self.platform.whose(name)
+    }
+
     fn remarks(&self) -> Vec<String> {
         let mut remarks = self.platform.remarks();
         remarks.push("dry run: decisions are made and told, and the platform is never scaled".to_owned());
@@ -119,6 +128,7 @@ mod tests {
 
     use autoscalebot_core::{
         bounds::{Bounds, ByTimeOfDay},
+        busy::Protection,
         decision::{BACKENDS, Reason, Terms},
         event::Event,
         moment::Moment,
@@ -194,12 +204,14 @@ mod tests {
             decide: decide.unwrap().unwrap(),
             bounds: Bounds::new(always(min), always(max), jiff::tz::TimeZone::UTC).unwrap(),
             history_length: NonZeroUsize::new(10).unwrap(),
+            sees_work: false,
         };
         Policy {
             signals: vec![signal],
             wait_after_scale: Duration::ZERO,
             repeat: Duration::from_secs(3600),
             rapid: RapidLimit { scales: 5, period: Duration::from_secs(60) },
+            protection: Protection::default(),
         }
     }
 
@@ -210,7 +222,7 @@ mod tests {
         for second in 0..20 {
             let now = Moment { since_start: Duration::from_secs(second), civil: jiff::Timestamp::UNIX_EPOCH };
             let outcome = Ok(Reading::Number(Finite::from(reading)));
-            let sample = Sample { at: now, outcome, detail: None };
+            let sample = Sample { at: now, outcome, detail: None, work: None };
             let count = platform.count().await.map_err(Into::into);
             let Some(order) = observe(policy, &mut state, [(0, sample)], count, &now).order else { continue };
             assert_eq!(platform.scale_to(&order).await, Ok(Scaled::DryRun));

@@ -12,6 +12,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use autoscalebot_core::{
+    busy::Victims,
     names::ProcessName,
     registry::{Entry, entry},
     step::{Order, ScaleFailure},
@@ -53,6 +54,16 @@ pub trait Scale: Send + Sync {
         None
     }
 
+    /// Which processes it stops when there should be fewer.
+    fn victims(&self) -> Victims {
+        Victims::Unknown
+    }
+
+    /// Which process a name means that a worker got from the platform, such as the value of `DYNO`: `celery.3`.
+    fn whose(&self, _name: &str) -> Whose {
+        Whose::Unknown
+    }
+
     /// What people should know about this platform before they rely on it; shown at start and by `check --online`.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
@@ -60,6 +71,17 @@ pub trait Scale: Send + Sync {
 
     /// The program ends: stop what only lives with it, within `limit`.
     async fn shutdown(&self, _limit: Duration) {}
+}
+
+/// Which process a worker runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// The one with this number, of the process that is scaled.
+    Number(u32),
+    /// One of another process, or one that is being stopped: it is not ours to count.
+    Another,
+    /// The name does not say.
+    Unknown,
 }
 
 /// What a platform did with an order that it did not refuse.

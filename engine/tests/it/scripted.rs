@@ -10,6 +10,7 @@ use std::{
 use async_trait::async_trait;
 use autoscalebot_core::{
     bounds::{Bounds, ByTimeOfDay},
+    busy::Protection,
     decision::{BACKENDS, Terms},
     event::Event,
     moment::Moment,
@@ -187,6 +188,7 @@ pub fn bot(script: &Script, platform: &Platform, interval: Duration, witness: &A
         decide: decide.unwrap().unwrap(),
         bounds: bounds.unwrap(),
         history_length: NonZeroUsize::new(10).unwrap(),
+        sees_work: false,
     };
     let shared = Shared::new(Arc::new(SystemClock::new()), Environment::default());
     Bot {
@@ -196,6 +198,7 @@ pub fn bot(script: &Script, platform: &Platform, interval: Duration, witness: &A
             wait_after_scale: Duration::from_secs(5),
             repeat: Duration::from_secs(3600),
             rapid: RapidLimit { scales: 5, period: Duration::from_secs(60) },
+            protection: Protection::default(),
         },
         measuring: vec![Measuring {
             measure: Box::new(script.clone()),
