@@ -60,11 +60,15 @@ pub fn claims() -> Vec<Claim> {
             assert_eq!(seen, json!({"messages": 3}));
             broker.until_counted(&host, "jobs").await;
         }),
-        claim("rabbitmq_keeps_durable_queues_when_stopped_and_is_gone_when_dropped", async || {
+        claim("rabbitmq_keeps_durable_queues_when_stopped_or_killed_and_is_gone_when_dropped", async || {
             let mut broker = RabbitMq::start().await;
             let path = "/api/queues/%2F/jobs";
             broker.api("PUT", path, Some(json!({"durable": true}))).await;
             broker.stop().await;
+            assert!(refuses(broker.port()));
+            broker.restart().await;
+            assert_eq!(broker.api("GET", path, None).await["name"], "jobs");
+            broker.kill();
             assert!(refuses(broker.port()));
             broker.restart().await;
             assert_eq!(broker.api("GET", path, None).await["name"], "jobs");
