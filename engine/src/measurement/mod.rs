@@ -7,6 +7,8 @@ pub mod app_decision;
 pub mod celery_redis_queue_size;
 pub mod command;
 pub mod heroku_service_time;
+#[cfg(feature = "nats")]
+pub mod nats_consumer;
 #[cfg(feature = "sql")]
 pub mod procrastinate;
 pub mod queue;
@@ -37,6 +39,8 @@ pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[
     entry::<response_time::ResponseTime>(),
     entry::<heroku_service_time::HerokuServiceTime>(),
     entry::<celery_redis_queue_size::CeleryRedisQueueSize>(),
+    #[cfg(feature = "nats")]
+    entry::<nats_consumer::NatsConsumer>(),
     #[cfg(feature = "sql")]
     entry::<procrastinate::Procrastinate>(),
     #[cfg(feature = "sql")]

@@ -6,6 +6,8 @@
 //! name of its file.
 
 mod celery_redis;
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(feature = "sql")]
 mod procrastinate;
 #[path = "../it/scripted.rs"]
@@ -31,6 +33,8 @@ type Claims = fn() -> Vec<Claim>;
 const FILES: &[(&str, Claims)] = &[
     // One a line, in the order of the alphabet.
     ("celery_redis", celery_redis::claims),
+    #[cfg(feature = "nats")]
+    ("nats", nats::claims),
     #[cfg(feature = "sql")]
     ("procrastinate", procrastinate::claims),
     ("services", services::claims),
