@@ -15,6 +15,7 @@ pub mod queue;
 pub mod response_time;
 #[cfg(feature = "sql")]
 pub mod sql_query;
+pub mod sqs_queue;
 pub mod url;
 pub mod value;
 
@@ -45,6 +46,7 @@ pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[
     entry::<procrastinate::Procrastinate>(),
     #[cfg(feature = "sql")]
     entry::<sql_query::SqlQuery>(),
+    entry::<sqs_queue::SqsQueue>(),
     entry::<app_decision::AppDecision>(),
     entry::<command::Command>(),
 ];

@@ -16,6 +16,7 @@ mod scripted;
 mod services;
 #[cfg(feature = "sql")]
 mod sql_query;
+mod sqs;
 mod support;
 
 use std::process::ExitCode;
@@ -40,6 +41,7 @@ const FILES: &[(&str, Claims)] = &[
     ("services", services::claims),
     #[cfg(feature = "sql")]
     ("sql_query", sql_query::claims),
+    ("sqs", sqs::claims),
 ];
 
 fn main() -> ExitCode {
