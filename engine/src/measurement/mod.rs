@@ -6,8 +6,12 @@
 pub mod app_decision;
 pub mod celery_redis_queue_size;
 pub mod command;
+#[cfg(feature = "rabbitmq")]
+pub mod dramatiq_rabbitmq;
 pub mod heroku_service_time;
 pub mod queue;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq_queue;
 pub mod response_time;
 pub mod url;
 pub mod value;
@@ -33,6 +37,10 @@ pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[
     entry::<response_time::ResponseTime>(),
     entry::<heroku_service_time::HerokuServiceTime>(),
     entry::<celery_redis_queue_size::CeleryRedisQueueSize>(),
+    #[cfg(feature = "rabbitmq")]
+    entry::<dramatiq_rabbitmq::DramatiqRabbitmq>(),
+    #[cfg(feature = "rabbitmq")]
+    entry::<rabbitmq_queue::RabbitmqQueue>(),
     entry::<app_decision::AppDecision>(),
     entry::<command::Command>(),
 ];

@@ -6,6 +6,7 @@
 //! name of its file.
 
 mod celery_redis;
+mod rabbitmq_queue;
 #[path = "../it/scripted.rs"]
 #[expect(dead_code, reason = "bots are scripted elsewhere; here only the platform is")]
 mod scripted;
@@ -21,7 +22,11 @@ use support::Claim;
 const CLAIMS_AT_A_TIME: usize = 4;
 
 /// Every file of claims, by its name.
-const FILES: &[(&str, fn() -> Vec<Claim>)] = &[("services", services::claims), ("celery_redis", celery_redis::claims)];
+const FILES: &[(&str, fn() -> Vec<Claim>)] = &[
+    ("services", services::claims),
+    ("celery_redis", celery_redis::claims),
+    ("rabbitmq_queue", rabbitmq_queue::claims),
+];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
