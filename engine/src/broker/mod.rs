@@ -6,4 +6,6 @@
 //! is. Its errors never hold credentials.
 
 pub mod pause;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
 pub mod redis;

@@ -9,9 +9,13 @@ pub mod bullmq;
 pub mod celery_redis_queue_size;
 pub mod command;
 pub mod dramatiq;
+#[cfg(feature = "rabbitmq")]
+pub mod dramatiq_rabbitmq;
 pub mod heroku_service_time;
 pub mod huey;
 pub mod queue;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq_queue;
 pub mod response_time;
 pub mod rq;
 pub mod saq;
@@ -47,6 +51,10 @@ pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[
     entry::<saq::Saq>(),
     entry::<bullmq::Bullmq>(),
     entry::<sidekiq::Sidekiq>(),
+    #[cfg(feature = "rabbitmq")]
+    entry::<dramatiq_rabbitmq::DramatiqRabbitmq>(),
+    #[cfg(feature = "rabbitmq")]
+    entry::<rabbitmq_queue::RabbitmqQueue>(),
     entry::<app_decision::AppDecision>(),
     entry::<command::Command>(),
 ];
