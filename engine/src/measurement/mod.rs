@@ -13,6 +13,8 @@ pub mod dramatiq;
 pub mod dramatiq_rabbitmq;
 pub mod heroku_service_time;
 pub mod huey;
+#[cfg(feature = "sql")]
+pub mod procrastinate;
 pub mod queue;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq_queue;
@@ -20,6 +22,8 @@ pub mod response_time;
 pub mod rq;
 pub mod saq;
 pub mod sidekiq;
+#[cfg(feature = "sql")]
+pub mod sql_query;
 pub mod url;
 pub mod value;
 
@@ -55,6 +59,10 @@ pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[
     entry::<dramatiq_rabbitmq::DramatiqRabbitmq>(),
     #[cfg(feature = "rabbitmq")]
     entry::<rabbitmq_queue::RabbitmqQueue>(),
+    #[cfg(feature = "sql")]
+    entry::<procrastinate::Procrastinate>(),
+    #[cfg(feature = "sql")]
+    entry::<sql_query::SqlQuery>(),
     entry::<app_decision::AppDecision>(),
     entry::<command::Command>(),
 ];

@@ -7,10 +7,14 @@
 
 mod celery_redis;
 mod rabbitmq_queue;
+#[cfg(feature = "sql")]
+mod procrastinate;
 #[path = "../it/scripted.rs"]
 #[expect(dead_code, reason = "bots are scripted elsewhere; here only the platform is")]
 mod scripted;
 mod services;
+#[cfg(feature = "sql")]
+mod sql_query;
 mod support;
 
 use std::process::ExitCode;
@@ -29,7 +33,11 @@ const FILES: &[(&str, Claims)] = &[
     // One a line, in the order of the alphabet.
     ("celery_redis", celery_redis::claims),
     ("rabbitmq_queue", rabbitmq_queue::claims),
+    #[cfg(feature = "sql")]
+    ("procrastinate", procrastinate::claims),
     ("services", services::claims),
+    #[cfg(feature = "sql")]
+    ("sql_query", sql_query::claims),
 ];
 
 fn main() -> ExitCode {
