@@ -90,12 +90,7 @@ const PACKAGES: &[Package] = &[
         is_there: || run::is_there("node"),
         services: &[],
     },
-    Package {
-        name: "npm",
-        needed_for: "installing those",
-        is_there: || run::is_there("npm"),
-        services: &[],
-    },
+    Package { name: "npm", needed_for: "installing those", is_there: || run::is_there("npm"), services: &[] },
 ];
 
 /// The virtual environments below `target/tools`, and the list in `testkit/tools` that each is made from.
@@ -213,7 +208,8 @@ struct NoServices<'a>(Option<&'a Path>);
 
 impl<'a> NoServices<'a> {
     /// 101 means "forbidden" to those who ask.
-    const ANSWER: &'static str = "#!/bin/sh\n# While cargo xtask tools installs packages of autoscalebot's tests.\nexit 101\n";
+    const ANSWER: &'static str =
+        "#!/bin/sh\n# While cargo xtask tools installs packages of autoscalebot's tests.\nexit 101\n";
 
     fn begin(program: &'a Path) -> Result<Self> {
         use std::os::unix::fs::PermissionsExt;

@@ -158,7 +158,8 @@ fn unprivileged(program: &Path, folder: &Path) -> Command {
     let we_are_root = std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
     let mut command = if we_are_root {
         let owner = format!("{USER}:{GROUP}");
-        let owned = Command::new("chown").args(["--recursive", &owner]).arg(folder).status().expect("the chown command");
+        let owned =
+            Command::new("chown").args(["--recursive", &owner]).arg(folder).status().expect("the chown command");
         assert!(owned.success(), "chown {owner} {}", folder.display());
         let mut command = Command::new("setpriv");
         command.args(["--reuid", USER, "--regid", GROUP, "--clear-groups", "--inh-caps=-all"]).arg(program);

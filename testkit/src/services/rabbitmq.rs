@@ -71,7 +71,8 @@ impl RabbitMq {
                 command.env("RABBITMQ_DIST_PORT", peer_port.to_string());
                 command.env("ERL_EPMD_ADDRESS", "127.0.0.1").env("ERL_EPMD_PORT", &name_port);
                 // Loopback only; and schedulers that sleep when there is nothing to do.
-                let erlang = "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none";
+                let erlang =
+                    "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none";
                 command.env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", erlang);
                 command
             };

@@ -64,9 +64,11 @@ impl Redis {
         if let Some(certificates) = &certificates {
             client.extend(["--tls".to_owned(), "--cacert".to_owned(), certificates.path("authority.pem")]);
         }
-        let password = options.iter().position(|option| *option == "--requirepass").map(|at| options[at + 1].to_owned());
+        let password =
+            options.iter().position(|option| *option == "--requirepass").map(|at| options[at + 1].to_owned());
         let path = folder.path().to_owned();
-        let all: Vec<String> = port_options.iter().cloned().chain(options.iter().map(|&option| option.into())).collect();
+        let all: Vec<String> =
+            port_options.iter().cloned().chain(options.iter().map(|&option| option.into())).collect();
         let make = move || {
             let mut command = Command::new("redis-server");
             command.current_dir(&path).args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);

@@ -25,7 +25,8 @@ impl Certificates {
         openssl(
             &[&authority[..], &CURVE, &["-keyout", &path("authority.key"), "-out", &path("authority.pem")]].concat(),
         );
-        let request = ["req", "-new", "-subj", "/CN=localhost", "-keyout", &path("server.key"), "-out", &path("request")];
+        let request =
+            ["req", "-new", "-subj", "/CN=localhost", "-keyout", &path("server.key"), "-out", &path("request")];
         openssl(&[&request[..], &CURVE].concat());
         let signed = ["x509", "-req", "-days", "2", "-in", &path("request"), "-out", &path("server.pem")];
         let by = ["-CA", &path("authority.pem"), "-CAkey", &path("authority.key"), "-CAcreateserial"];

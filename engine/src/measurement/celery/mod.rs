@@ -1,0 +1,16 @@
+//! What Celery's queues have in common on every broker.
+//!
+//! ```text
+//!  message.rs   what the message of a task says: its id, when it may run, since when it waits, by which key it was sent
+//!  control.rs   what workers say of themselves: when they are asked, for whom, and what is remembered
+//!  answer.rs    what one round of questions has shown
+//!  pidbox.rs    the questions and replies on the wire, and what a broker must be able to do for them
+//! ```
+//!
+//! Celery's own words: <https://docs.celeryq.dev/en/stable/internals/protocol.html>; how its transports keep messages is
+//! told only by kombu's source (5.7).
+
+pub mod answer;
+pub mod control;
+pub mod message;
+pub mod pidbox;
