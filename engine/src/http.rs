@@ -49,12 +49,17 @@ impl HttpClients {
     }
 }
 
-fn build(connecting: Connecting) -> Client {
+/// Makes TLS possible, for everything in the program that connects.
+pub(crate) fn install_tls() {
     static PROVIDER: OnceLock<()> = OnceLock::new();
     PROVIDER.get_or_init(|| {
         // One TLS provider for the whole program. An error means that one is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
+}
+
+fn build(connecting: Connecting) -> Client {
+    install_tls();
     let redirects =
         if connecting.follow_redirects { redirect::Policy::limited(MAX_REDIRECTS) } else { redirect::Policy::none() };
     Client::builder()
