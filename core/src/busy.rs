@@ -13,7 +13,10 @@
 //! none of them is free. So that "never down" cannot last for ever, protection ends after `MAX_BUSY_WAIT`; that is decided
 //! in [`crate::step`], which also keeps the time.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -129,87 +132,108 @@ pub struct Floor {
     pub free: Option<Vec<u32>>,
 }
 
-impl Floor {
-    /// What is safe by both. A process is free only if both know it to be; who cannot tell processes apart has no say in
-    /// that.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        let free = match (self.free.clone(), other.free.clone()) {
-            (Some(mine), Some(theirs)) => Some(mine.into_iter().filter(|number| theirs.contains(number)).collect()),
-            (mine, theirs) => mine.or(theirs),
-        };
-        Self { free, ..if other.count > self.count { other } else { self } }
-    }
-}
-
-/// How far down from `running` towards `wanted` is safe by what one signal knows. `work` is nothing when its newest
-/// measurement failed or is too old.
+/// How far down from `running` towards `wanted` is safe by what all signals know together. Each entry is what one signal
+/// that sees work knows; nothing when its newest measurement failed or is too old.
 #[must_use]
-pub fn floor(protection: &Protection, work: Option<&Work>, running: u32, wanted: u32) -> Floor {
-    let free = work.and_then(free_numbers);
+pub fn floor(protection: &Protection, known: &[Option<&Work>], running: u32, wanted: u32) -> Floor {
+    let seen = || known.iter().flatten().copied();
+    let at_work = || seen().filter_map(|work| Some((work, not_drained(work, protection.victims, running)?)));
+    let undrained: Vec<&Work> = at_work().map(|(work, _)| work).collect();
+    // Who says that nothing waits or runs has no objection to any process.
+    let free = if undrained.is_empty() { free_by_all(seen()) } else { free_by_all(undrained.iter().copied()) };
     let allowed = |count: u32, because: String| Floor { count, because, free: free.clone() };
     if protection.scale_down_when == ScaleDownWhen::Always || wanted >= running {
         return allowed(wanted.min(running), String::new());
     }
-    let Some(work) = work else {
+    if known.iter().any(Option::is_none) {
         return allowed(running, "nobody knows at the moment who is busy".to_owned());
-    };
-    let not_drained = not_drained(work, running);
-    if not_drained.is_none() {
-        return allowed(wanted, String::new());
     }
+    let Some((_, not_drained)) = at_work().next() else { return allowed(wanted, String::new()) };
     if protection.scale_down_when == ScaleDownWhen::Drained {
-        return allowed(running, not_drained.unwrap_or_default());
+        return allowed(running, not_drained);
     }
+    let all_can_tell = undrained.iter().all(|work| busy_by_number(work).is_some());
     let (count, because) = match (protection.victims, &free) {
-        (Victims::Highest, Some(free)) => free_from_the_top(work, free, running, wanted),
-        (Victims::Chosen, Some(free)) => {
-            let most = u32::try_from(free.len()).unwrap_or(u32::MAX).min(running);
+        (Victims::Highest, Some(free)) if all_can_tell => free_from_the_top(&undrained, free, running, wanted),
+        (Victims::Chosen, Some(free)) if all_can_tell => {
+            let most = in_u32(free.len()).min(running.saturating_sub(busy_processes(&undrained)));
             (wanted.max(running - most), format!("{most} of {running} processes are known to be free"))
         }
-        (Victims::Unknown, _) | (_, None) => (running, not_drained.unwrap_or_default()),
+        _ => (running, format!("{not_drained}, and it is not known which process is free")),
     };
     allowed(count, if count == wanted { String::new() } else { because })
 }
 
 /// As many of the highest numbers as are free in a row.
-fn free_from_the_top(work: &Work, free: &[u32], running: u32, wanted: u32) -> (u32, String) {
+fn free_from_the_top(known: &[&Work], free: &[u32], running: u32, wanted: u32) -> (u32, String) {
     let mut count = running;
     while count > wanted && free.binary_search(&count).is_ok() {
         count -= 1;
     }
-    let seen = work.workers.iter().flatten().any(|worker| worker.process == Some(count));
-    let state = if seen { "is busy" } else { "is not known to be free, no worker was seen in it" };
+    let is_busy = known.iter().any(|work| busy_by_number(work).is_some_and(|busy| busy.get(&count) == Some(&true)));
+    let state = if is_busy { "is busy" } else { "is not known to be free, no worker was seen in it" };
     (count, format!("number {count} {state}, and the platform stops the highest number first"))
 }
 
-/// The processes of which every worker that was seen is free, and at least one was seen. Nothing when no worker's name
-/// says which process it is.
-fn free_numbers(work: &Work) -> Option<Vec<u32>> {
+/// The processes that each of these knows to be free, lowest first. Nothing when none of them can tell processes apart; one
+/// that cannot has no say.
+fn free_by_all<'a>(known: impl Iterator<Item = &'a Work>) -> Option<Vec<u32>> {
+    let free = |busy: BTreeMap<u32, bool>| busy.into_iter().filter(|(_, busy)| !busy).map(|(number, _)| number);
+    known.filter_map(busy_by_number).map(|busy| free(busy).collect::<Vec<_>>()).reduce(|mut all, next| {
+        all.retain(|number| next.binary_search(number).is_ok());
+        all
+    })
+}
+
+/// How many processes are known to be busy.
+fn busy_processes(known: &[&Work]) -> u32 {
+    let busy = known.iter().filter_map(|work| busy_by_number(work)).flatten().filter(|(_, busy)| *busy);
+    in_u32(busy.map(|(number, _)| number).collect::<BTreeSet<_>>().len())
+}
+
+/// Whether a worker that was seen in it is busy, for each process in which one was seen. Nothing when no worker's name says
+/// which process it is.
+fn busy_by_number(work: &Work) -> Option<BTreeMap<u32, bool>> {
     let mut busy_by_number = BTreeMap::<u32, bool>::new();
     for worker in work.workers.iter().flatten() {
         if let Some(number) = worker.process {
             *busy_by_number.entry(number).or_default() |= worker.busy;
         }
     }
-    let free = || busy_by_number.iter().filter(|(_, busy)| !**busy).map(|(number, _)| *number).collect();
-    (!busy_by_number.is_empty()).then(free)
+    (!busy_by_number.is_empty()).then_some(busy_by_number)
 }
 
 /// Why it cannot be said that nothing waits and nothing runs; nothing when it can.
-fn not_drained(work: &Work, running: u32) -> Option<String> {
-    let seen = u32::try_from(work.workers.as_ref().map_or(0, Vec::len)).unwrap_or(u32::MAX);
+fn not_drained(work: &Work, victims: Victims, running: u32) -> Option<String> {
+    let busy = work.workers.iter().flatten().filter(|worker| worker.busy).count();
     match (work.waiting, work.in_progress) {
         (1.., _) => Some(format!("{} waiting", work.waiting)),
         (0, InProgress::Items(count @ 1..) | InProgress::ByWorkers(count @ 1..)) => {
-            Some(format!("{count} in progress, and it is not known in which process"))
+            Some(format!("{count} in progress"))
         }
+        // The books of a broker do not hold what was acknowledged before it was done.
+        (0, _) if busy > 0 => Some(format!("{busy} {} busy", if busy == 1 { "worker is" } else { "workers are" })),
         (0, InProgress::Unseen) => Some("what is in progress cannot be seen".to_owned()),
-        (0, InProgress::ByWorkers(0)) if seen < running => {
-            Some(format!("of {running} processes only {seen} workers were seen"))
+        (0, InProgress::ByWorkers(0)) => {
+            let seen = processes_with_workers(work, victims, running);
+            (seen < running).then(|| format!("workers were seen in only {seen} of {running} processes"))
         }
-        (0, InProgress::Items(0) | InProgress::ByWorkers(0)) => None,
+        (0, InProgress::Items(0)) => None,
     }
+}
+
+/// In how many processes of those that run a worker was seen, at most: one without a name is taken for one of its own.
+fn processes_with_workers(work: &Work, victims: Victims, running: u32) -> u32 {
+    let workers = || work.workers.iter().flatten();
+    let numbers: BTreeSet<u32> = workers().filter_map(|worker| worker.process).collect();
+    // Where the highest numbers go first, nothing above the count runs any more; it has merely not signed off.
+    let runs = |number: &u32| victims != Victims::Highest || *number <= running;
+    let nameless = workers().filter(|worker| worker.process.is_none()).count();
+    in_u32(numbers.into_iter().filter(runs).count() + nameless)
+}
+
+fn in_u32(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -240,7 +264,7 @@ mod tests {
             ("nobody was seen", "-----", 1, 5),
         ] {
             let protection = protection(ScaleDownWhen::Idle, Victims::Highest);
-            let found = floor(&protection, Some(&workers(letters)), 5, wanted);
+            let found = floor(&protection, &[Some(&workers(letters))], 5, wanted);
             assert_eq!(found.count, floor_expected, "{name}: {found:?}");
             assert_eq!(found.because.is_empty(), found.count == wanted, "{name}: {found:?}");
         }
@@ -256,7 +280,7 @@ mod tests {
             ("not seen is not free", "f---f", 1, 3),
         ] {
             let protection = protection(ScaleDownWhen::Idle, Victims::Chosen);
-            let found = floor(&protection, Some(&workers(letters)), 5, wanted);
+            let found = floor(&protection, &[Some(&workers(letters))], 5, wanted);
             assert_eq!(found.count, floor_expected, "{name}: {found:?}");
         }
     }
@@ -279,10 +303,10 @@ mod tests {
             ("no worker was seen", counted(0, InProgress::ByWorkers(0)), 2),
         ] {
             for victims in [Victims::Highest, Victims::Chosen, Victims::Unknown] {
-                let found = floor(&protection(ScaleDownWhen::Idle, victims), Some(&work), 2, 0);
+                let found = floor(&protection(ScaleDownWhen::Idle, victims), &[Some(&work)], 2, 0);
                 assert_eq!(found.count, floor_expected, "{name}, {victims:?}: {found:?}");
             }
-            let found = floor(&protection(ScaleDownWhen::Drained, Victims::Chosen), Some(&work), 2, 0);
+            let found = floor(&protection(ScaleDownWhen::Drained, Victims::Chosen), &[Some(&work)], 2, 0);
             assert_eq!(found.count, floor_expected, "{name}, drained: {found:?}");
         }
     }
@@ -290,14 +314,14 @@ mod tests {
     #[test]
     fn drained_holds_the_free_ones_too_and_always_holds_nobody() {
         let work = workers("ffb");
-        assert_eq!(floor(&protection(ScaleDownWhen::Drained, Victims::Chosen), Some(&work), 3, 1).count, 3);
-        assert_eq!(floor(&protection(ScaleDownWhen::Always, Victims::Chosen), Some(&work), 3, 1).count, 1);
+        assert_eq!(floor(&protection(ScaleDownWhen::Drained, Victims::Chosen), &[Some(&work)], 3, 1).count, 3);
+        assert_eq!(floor(&protection(ScaleDownWhen::Always, Victims::Chosen), &[Some(&work)], 3, 1).count, 1);
     }
 
     #[test]
     fn a_measurement_that_failed_leaves_nobody_free() {
         for scale_down_when in [ScaleDownWhen::Idle, ScaleDownWhen::Drained] {
-            assert_eq!(floor(&protection(scale_down_when, Victims::Chosen), None, 3, 1).count, 3);
+            assert_eq!(floor(&protection(scale_down_when, Victims::Chosen), &[None], 3, 1).count, 3);
         }
     }
 
@@ -309,7 +333,80 @@ mod tests {
             in_progress: InProgress::ByWorkers(1),
             workers: Some(vec![both(true), both(false), Worker { process: Some(1), busy: false }]),
         };
-        let found = floor(&protection(ScaleDownWhen::Idle, Victims::Highest), Some(&work), 2, 1);
+        let found = floor(&protection(ScaleDownWhen::Idle, Victims::Highest), &[Some(&work)], 2, 1);
         assert_eq!((found.count, found.free), (2, Some(vec![1])));
+    }
+
+    #[test]
+    fn a_busy_worker_is_work_even_if_the_brokers_books_hold_nothing() {
+        let early_acknowledged = Work {
+            waiting: 0,
+            in_progress: InProgress::Items(0),
+            workers: Some(vec![Worker { process: None, busy: true }]),
+        };
+        for scale_down_when in [ScaleDownWhen::Idle, ScaleDownWhen::Drained] {
+            for victims in [Victims::Highest, Victims::Chosen, Victims::Unknown] {
+                let found = floor(&protection(scale_down_when, victims), &[Some(&early_acknowledged)], 1, 0);
+                assert_eq!((found.count, found.because.contains("1 worker is busy")), (1, true), "{found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_workers_in_one_process_do_not_vouch_for_another_process() {
+        let free_in = |process| Worker { process, busy: false };
+        let of = |workers: &[Worker]| Work {
+            waiting: 0,
+            in_progress: InProgress::ByWorkers(0),
+            workers: Some(workers.to_vec()),
+        };
+        for (name, work, victims, floor_expected) in [
+            ("both in number 1", of(&[free_in(Some(1)), free_in(Some(1))]), Victims::Chosen, 2),
+            ("both in number 1", of(&[free_in(Some(1)), free_in(Some(1))]), Victims::Unknown, 2),
+            ("one in each", of(&[free_in(Some(1)), free_in(Some(2))]), Victims::Unknown, 0),
+            ("one has gone already", of(&[free_in(Some(2)), free_in(Some(3))]), Victims::Unknown, 0),
+            ("one above those that run", of(&[free_in(Some(1)), free_in(Some(3))]), Victims::Highest, 2),
+        ] {
+            for scale_down_when in [ScaleDownWhen::Drained, ScaleDownWhen::Idle] {
+                let found = floor(&protection(scale_down_when, victims), &[Some(&work)], 2, 0);
+                let at_most_one_free = scale_down_when == ScaleDownWhen::Idle && victims == Victims::Chosen;
+                let expected = if at_most_one_free { 1 } else { floor_expected };
+                assert_eq!(found.count, expected, "{name}, {scale_down_when:?}, {victims:?}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn by_two_signals_a_process_is_free_only_if_both_know_it() {
+        let idle = |victims| protection(ScaleDownWhen::Idle, victims);
+        for (name, one, other, victims, expected) in [
+            ("both know one of three", "ff-", "-ff", Victims::Chosen, (2, vec![2])),
+            ("they know none in common", "f--", "-ff", Victims::Chosen, (3, vec![])),
+            ("both know the highest", "bbf", "fff", Victims::Highest, (2, vec![3])),
+            ("the second knows better", "fff", "fbf", Victims::Highest, (2, vec![1, 3])),
+        ] {
+            let [mut one, mut other] = [workers(one), workers(other)];
+            (one.waiting, other.waiting) = (1, 1);
+            for known in [[Some(&one), Some(&other)], [Some(&other), Some(&one)]] {
+                let found = floor(&idle(victims), &known, 3, 0);
+                assert_eq!((found.count, found.free.clone().unwrap()), expected, "{name}: {found:?}");
+            }
+        }
+        let (drained, at_work) = (Work { in_progress: InProgress::Items(0), ..workers("f--") }, workers("bbf"));
+        let found = floor(&idle(Victims::Chosen), &[Some(&drained), Some(&at_work)], 3, 0);
+        assert_eq!((found.count, found.free), (2, Some(vec![3])), "a queue without work has no objection");
+        let nameless = Work { waiting: 1, in_progress: InProgress::Items(1), workers: None };
+        let found = floor(&idle(Victims::Chosen), &[Some(&nameless), Some(&workers("fbf"))], 3, 0);
+        assert_eq!((found.count, found.free), (3, Some(vec![1, 3])), "what one cannot see, the other does not know");
+        let found = floor(&idle(Victims::Chosen), &[Some(&workers("fff")), None], 3, 0);
+        assert_eq!(found.count, 3, "one of two failed: {found:?}");
+    }
+
+    #[test]
+    fn who_is_known_to_be_busy_stays_however_many_are_free() {
+        // Number 4 has ended and not signed off.
+        let work = workers("b--f");
+        let found = floor(&protection(ScaleDownWhen::Idle, Victims::Chosen), &[Some(&work)], 1, 0);
+        assert_eq!(found.count, 1, "{found:?}");
     }
 }

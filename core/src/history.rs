@@ -23,6 +23,12 @@ impl History {
         Self { capacity, samples: VecDeque::new() }
     }
 
+    /// A full history of one sample over and over.
+    #[must_use]
+    pub fn all_alike(capacity: NonZeroUsize, sample: &Sample) -> Self {
+        Self { capacity, samples: std::iter::repeat_n(sample.clone(), capacity.get()).collect() }
+    }
+
     /// Adds the newest sample; the oldest goes when there is no room.
     pub fn push(&mut self, sample: Sample) {
         while self.samples.len() >= self.capacity.get() {

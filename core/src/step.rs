@@ -9,13 +9,15 @@
 //! that a person has said outright. Several signals are one rule: each wants a count within its own bounds, the highest
 //! wins, so any may grow the process and all must agree before it shrinks.
 
+mod working;
+
 use std::{borrow::Cow, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     bounds::{Bounds, Limit, Range},
-    busy::{self, Protection, Work},
+    busy::Protection,
     condition::{Condition, Phase},
     decision::{Decide, Decision, Direction, Reason, View},
     event::Event,
@@ -41,10 +43,6 @@ pub struct Signal {
     /// Whether its measurement sees the work in a queue, so that the process can be protected while it works.
     pub sees_work: bool,
 }
-
-/// What was seen of the work counts for so long. Longer than a measurement and a slow platform take, shorter than the
-/// interval of most bots, so that it is nearly always what was seen in this very tick.
-const WORK_IS_FRESH_FOR: Duration = Duration::from_secs(15);
 
 /// All that is fixed about one process until its settings change.
 #[derive(Debug)]
@@ -266,13 +264,18 @@ pub fn observe(
     learn_rapid(policy, state, now, &mut events);
 
     let Choice { mut decision, limit, signal, at_once, .. } = choice;
-    let shrink = protect(policy, state, running, &mut decision, now);
+    let unprotected = decision.wanted;
+    let shrink = working::protect(policy, state, running, range, &mut decision, now);
     let held = if decision.wanted == running { None } else { shrink.held.or_else(|| held(state, at_once, now)) };
     if let Some(held) = held {
         decision.reason.sentence.push_str(&held.in_words());
     }
     let order = match held {
-        None => Order::new(running, decision.wanted, decision.reason.clone(), limit),
+        None => {
+            // What protection left standing was not cut short by a bound.
+            let limit = limit.filter(|_| decision.wanted == unprotected);
+            Order::new(running, decision.wanted, decision.reason.clone(), limit)
+        }
         Some(_) => None,
     };
     let order = order.map(|order| Order { free: shrink.free, ..order });
@@ -420,12 +423,8 @@ fn choose(policy: &Policy, state: &State, running: u32, range: Range, now: &Mome
         return back_inside(policy, running, nearest, limit, now);
     }
     let signals = policy.signals.iter().zip(&state.signals).enumerate();
-    let proposals = signals.map(|(index, (signal, signal_state))| {
-        let decision = signal.decide.decide(&View { history: &signal_state.history, running, now });
-        let (unclamped, own) = (decision.wanted, signal.bounds.at(now));
-        let (wanted, limit) = Range { min: own.min.max(range.min), max: own.max.max(range.min) }.clamp(unclamped);
-        Choice { decision: Decision { wanted, ..decision }, signal: index, unclamped, limit, at_once: false }
-    });
+    let proposals = signals
+        .map(|(index, (signal, known))| Choice { signal: index, ..wish(signal, &known.history, running, range, now) });
     let nothing = || Choice {
         decision: Decision::stay(running, Reason::new("no_signal", "nothing is measured")),
         signal: 0,
@@ -434,73 +433,19 @@ fn choose(policy: &Policy, state: &State, running: u32, range: Range, now: &Mome
         at_once: false,
     };
     let choice = highest(proposals, running).unwrap_or_else(nothing);
-    if running == 0 {
-        wake(policy, state, now).filter(|wake| wake.unclamped > choice.decision.wanted).unwrap_or(choice)
-    } else {
-        choice
+    match working::waiting(policy, state, now) {
+        Some(waiting) if running == 0 => working::wake(choice, waiting),
+        Some((_, waiting)) if choice.decision.wanted == 0 => working::last_one_stays(choice, waiting),
+        _ => choice,
     }
 }
 
-/// Nothing runs and something waits: whoever waits need not wait for thresholds, nor for the time after the last scale.
-fn wake(policy: &Policy, state: &State, now: &Moment) -> Option<Choice> {
-    let signals = policy.signals.iter().zip(&state.signals).enumerate();
-    let waits = |(signal, (settings, known)): (usize, (&Signal, &SignalState))| {
-        let waiting = fresh_work(known, now)?.waiting;
-        (waiting > 0 && settings.bounds.at(now).max > 0).then_some((signal, waiting))
-    };
-    let (signal, waiting) = signals.filter_map(waits).max_by_key(|(_, waiting)| *waiting)?;
-    let sentence = format!("no process runs and {waiting} waiting");
-    let decision = Decision { wanted: 1, direction: Direction::Up, reason: Reason::new("wake", sentence) };
-    Some(Choice { decision, signal, unclamped: 1, limit: None, at_once: true })
-}
-
-fn fresh_work<'a>(signal: &'a SignalState, now: &Moment) -> Option<&'a Work> {
-    let newest = signal.history.newest_first().next()?;
-    if newest.outcome.is_err() || now.since(&newest.at) > WORK_IS_FRESH_FOR {
-        return None;
-    }
-    newest.work.as_deref()
-}
-
-/// What became of the wish to have fewer.
-#[derive(Default)]
-struct Shrink {
-    held: Option<Held>,
-    free: Vec<u32>,
-}
-
-/// Raises a wish to have fewer to what is safe, and says why. Holds it altogether when nobody may go, but not for longer
-/// than was set.
-fn protect(policy: &Policy, state: &mut State, running: u32, decision: &mut Decision, now: &Moment) -> Shrink {
-    let watched: Vec<_> = policy.signals.iter().zip(&state.signals).filter(|(signal, _)| signal.sees_work).collect();
-    if decision.wanted >= running || watched.is_empty() {
-        state.shrink_held_since = None;
-        return Shrink::default();
-    }
-    let wanted = decision.wanted;
-    let floor = |known: &SignalState| busy::floor(&policy.protection, fresh_work(known, now), running, wanted);
-    let floors = watched.into_iter().map(|(_, known)| floor(known));
-    let Some(floor) = floors.reduce(busy::Floor::and) else { return Shrink::default() };
-    let free = floor.free.unwrap_or_default();
-    if floor.count <= wanted {
-        state.shrink_held_since = None;
-        return Shrink { held: None, free };
-    }
-    let since = *state.shrink_held_since.get_or_insert(now.since_start);
-    let (lasted, longest) = (now.since_start.saturating_sub(since), policy.protection.max_busy_wait);
-    let because = floor.because;
-    if lasted >= longest {
-        let words = format!("; {because}, but work was waited for {} already, as long as is allowed", in_words(lasted));
-        decision.reason.sentence.push_str(&words);
-        return Shrink { held: None, free };
-    }
-    if floor.count < running {
-        decision.wanted = floor.count;
-        decision.reason.sentence.push_str(&format!("; not below {}, {because}", floor.count));
-        return Shrink { held: None, free };
-    }
-    decision.reason.sentence.push_str(&format!("; {because}"));
-    Shrink { held: Some(Held::Busy(lasted)), free }
+/// What one signal wants by these samples, within its own bounds.
+fn wish(signal: &Signal, history: &History, running: u32, range: Range, now: &Moment) -> Choice {
+    let decision = signal.decide.decide(&View { history, running, now });
+    let (unclamped, own) = (decision.wanted, signal.bounds.at(now));
+    let (wanted, limit) = Range { min: own.min.max(range.min), max: own.max.max(range.min) }.clamp(unclamped);
+    Choice { decision: Decision { wanted, ..decision }, signal: 0, unclamped, limit, at_once: false }
 }
 
 /// The highest of all counts, said by the signal that explains it best.

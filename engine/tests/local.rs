@@ -21,7 +21,7 @@ use autoscalebot_core::{decision::Reason, names::ProcessName, step::Order};
 use autoscalebot_engine::{
     clock::SystemClock,
     environment::Environment,
-    scaling::{BACKENDS, Context, Scale, Scaled, local::shim},
+    scaling::{BACKENDS, Context, Scale, Scaled, Whose, local::shim},
     shared::Shared,
 };
 use serde_json::{Value, json};
@@ -37,6 +37,7 @@ type Test = (&'static str, fn());
 const TESTS: &[Test] = &[
     ("processes_have_their_own_name_and_port_and_answer_through_the_router", own_name_and_port),
     ("scaling_down_stops_the_highest_number_first_and_scaling_up_starts_the_next", highest_number_first),
+    ("those_that_are_known_to_be_free_go_first_and_the_others_are_left_alone", free_ones_first),
     ("the_first_question_waits_until_the_app_is_up", waits_until_up),
     ("the_order_that_changes_nothing_is_already_there", already_there),
     ("a_crashed_process_is_started_again_and_still_counted", crashed_is_restarted),
@@ -185,10 +186,14 @@ fn build(folder: &Path, mut settings: Value, shared: &Arc<Shared>) -> Result<Box
 }
 
 async fn scale(local: &dyn Scale, to: u32) -> Scaled {
+    scale_knowing(local, to, &[]).await
+}
+
+async fn scale_knowing(local: &dyn Scale, to: u32, free: &[u32]) -> Scaled {
     let from = local.count().await.unwrap();
     let reason = Reason::new("test", "because the test says so");
     // An order always changes something, so the one that does not is made by hand.
-    let order = Order { from, to, reason, limit: None, free: Vec::new() };
+    let order = Order { from, to, reason, limit: None, free: free.to_vec() };
     local.scale_to(&order).await.unwrap()
 }
 
@@ -277,6 +282,26 @@ fn highest_number_first() {
         assert_ne!(after["web.2"], before["web.2"]);
         assert_eq!(scale(&*local, 0).await, Scaled::Done);
         until("none answers", async || ask(address, "/").await[0].starts_with("HTTP/1.1 503")).await;
+        local.shutdown(Duration::from_secs(4)).await;
+    });
+}
+
+fn free_ones_first() {
+    let folder = Folder::new("web: APP\n");
+    runtime().block_on(async {
+        let local = folder.local(json!({"processes": 3}), &shared());
+        let address = address(&*local).await;
+        until("three answer", async || names(address).await.len() == 3).await;
+        let before = names(address).await;
+        assert_eq!([local.whose("web.1"), local.whose("web.3")], [Whose::Number(1), Whose::Number(3)]);
+        assert_eq!(scale_knowing(&*local, 2, &[1]).await, Scaled::Done);
+        until("two are left", async || names(address).await.len() == 2).await;
+        let after = names(address).await;
+        assert_eq!((after.get("web.2"), after.get("web.3")), (before.get("web.2"), before.get("web.3")));
+        assert_eq!(local.count().await, Ok(2));
+        assert_eq!([local.whose("web.1"), local.whose("web.3")], [Whose::Another, Whose::Number(3)], "web.1 is leaving");
+        assert_eq!(scale(&*local, 3).await, Scaled::Done);
+        until("web.1 is back", async || names(address).await.contains_key("web.1")).await;
         local.shutdown(Duration::from_secs(4)).await;
     });
 }

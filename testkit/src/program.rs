@@ -13,6 +13,12 @@ use std::{
     time::Duration,
 };
 
+/// How often a program is looked at while something is waited for.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Killed processes are gone within milliseconds, unless they hang in the kernel.
+const GONE_LIMIT: Duration = Duration::from_secs(5);
+
 /// A folder that goes with the test.
 pub struct Folder(PathBuf);
 
@@ -111,9 +117,8 @@ impl Program {
         self.output.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until `seen` holds, looking every 20 ms, for at most `limit`; whether it came to hold.
+    /// Waits until `seen` holds, looking again and again, for at most `limit`; whether it came to hold.
     pub async fn until(&self, limit: Duration, mut seen: impl FnMut(&str) -> bool) -> bool {
-        const LOOK: Duration = Duration::from_millis(20);
         for _ in 0..=limit.as_millis() / LOOK.as_millis() {
             if seen(&self.output()) {
                 return true;
@@ -138,31 +143,56 @@ impl Program {
     /// # Panics
     /// When there is no `kill` on the machine.
     pub fn signal_all(&self, name: &str) {
-        let mut found = vec![self.child.id()];
-        let mut next = 0;
-        while let Some(id) = found.get(next) {
-            found.extend(children_of(*id));
-            next += 1;
-        }
         // One that has ended meanwhile is none of our business.
-        let found = found.iter().map(u32::to_string);
-        let _ = Command::new("kill").args(["-s", name]).args(found).output().expect("the kill command");
+        let ids = self.family().into_iter().map(|id| id.to_string());
+        let _ = Command::new("kill").args(["-s", name]).args(ids).output().expect("the kill command");
     }
 
-    /// Ends it at once, with all of its group, and waits until it has ended.
+    /// Ends it at once, with all of its group, and waits until all that it started has ended.
     pub fn kill(&mut self) {
         if let Some(mut watcher) = self.watcher.take() {
+            let family = self.family();
             drop(watcher.stdin.take());
             let _ = watcher.wait();
+            // Nobody tells us of the end of those whose parent is gone. What cannot be killed is not waited for.
+            for _ in 0..GONE_LIMIT.as_millis() / LOOK.as_millis() {
+                if !family.iter().any(|id| holds_anything(*id)) {
+                    break;
+                }
+                pause(LOOK);
+            }
         }
         // Fails only when it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
+    /// Sends it a signal and waits for its end, for at most `limit`, without a runtime: for what is being dropped.
+    pub fn end_now(&mut self, signal: &str, limit: Duration) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal(signal);
+        }
+        for _ in 0..limit.as_millis() / LOOK.as_millis() {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            pause(LOOK);
+        }
+    }
+
+    /// It and all that it started and that still belongs to it.
+    fn family(&self) -> Vec<u32> {
+        let mut found = vec![self.child.id()];
+        let mut next = 0;
+        while let Some(id) = found.get(next) {
+            found.extend(children_of(*id));
+            next += 1;
+        }
+        found
+    }
+
     /// Waits for its end, for at most `limit`; `None` when it still runs.
     pub async fn end(&mut self, limit: Duration) -> Option<ExitStatus> {
-        const LOOK: Duration = Duration::from_millis(20);
         for _ in 0..=limit.as_millis() / LOOK.as_millis() {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Some(status);
@@ -177,6 +207,19 @@ impl Drop for Program {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Whether a process may still hold ports and files: it runs, or has ended but for some of its threads.
+fn holds_anything(id: u32) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{id}/stat")) else { return false };
+    let has_ended = stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']));
+    let threads = std::fs::read_dir(format!("/proc/{id}/task")).map_or(0, Iterator::count);
+    !has_ended || threads > 1
+}
+
+#[expect(clippy::disallowed_methods, reason = "what is dropped cannot await, and the pause is short")]
+fn pause(length: Duration) {
+    thread::sleep(length);
 }
 
 /// The processes that a process has started and that have not been given to another parent.
@@ -207,17 +250,21 @@ mod tests {
         Program::start_group(Command::new("sh").args(["-c", script]))
     }
 
+    fn has_ended(id: &str) -> bool {
+        !holds_anything(id.parse().unwrap())
+    }
+
     fn state(id: &str) -> Option<char> {
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
         stat.rsplit_once(") ")?.1.chars().next()
     }
 
-    async fn until_gone(id: &str) -> bool {
-        for _ in 0..500 {
-            if state(id).is_none_or(|state| state == 'Z') {
+    async fn comes_to_end(id: &str) -> bool {
+        for _ in 0..LIMIT.as_millis() / LOOK.as_millis() {
+            if has_ended(id) {
                 return true;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(LOOK).await;
         }
         false
     }
@@ -229,7 +276,7 @@ mod tests {
         let grandchild = program.output().trim().to_owned();
         assert_eq!(state(&grandchild), Some('S'));
         drop(program);
-        assert!(until_gone(&grandchild).await);
+        assert!(has_ended(&grandchild));
     }
 
     #[tokio::test]
@@ -239,7 +286,7 @@ mod tests {
         let grandchild = program.output().trim().to_owned();
         // The end of the pipe is all that is left of a killed test.
         drop(program.watcher.as_mut().unwrap().stdin.take());
-        assert!(until_gone(&grandchild).await);
+        assert!(comes_to_end(&grandchild).await);
         assert!(program.end(LIMIT).await.is_some());
     }
 
@@ -253,6 +300,6 @@ mod tests {
         program.signal_all("STOP");
         assert!(program.until(LIMIT, |_| state(&sleeper) == Some('T')).await);
         program.signal_all("KILL");
-        assert!(until_gone(&sleeper).await);
+        assert!(comes_to_end(&sleeper).await);
     }
 }

@@ -5,6 +5,7 @@ mod ordering;
 mod settling;
 mod signals;
 mod storing;
+mod working;
 
 use serde_json::json;
 

@@ -15,6 +15,7 @@ mod address;
 mod connect;
 mod error;
 mod settings;
+mod walk;
 
 use std::{
     sync::{
@@ -24,12 +25,16 @@ use std::{
     time::Duration,
 };
 
-use autoscalebot_core::registry::Problem;
+use autoscalebot_core::{moment::Moment, registry::Problem};
 use redis::{Arg, Cmd, Pipeline, RedisError, ServerError, Value};
 use tokio::{sync::Mutex as AsyncMutex, time::timeout};
 
-pub use self::settings::Settings;
-use self::{connect::Connection, error::Told, settings::Way};
+use self::{
+    connect::Connection,
+    error::Told,
+    settings::{To, Way},
+};
+pub use self::{settings::Settings, walk::Walk};
 use super::pause::Pause;
 use crate::{clock::Clock, http, measurement::MeasureError, shared::Shared};
 
@@ -102,13 +107,26 @@ impl Server {
         if pipeline.is_empty() {
             return Ok(Vec::new());
         }
-        timeout(limit, self.ask_twice(pipeline)).await.unwrap_or_else(|_| Err(self.told.timed_out()))
+        self.ask_at(None, pipeline, limit).await
+    }
+
+    /// The time, as the bots that use it see it.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        self.clock.now()
     }
 
     /// What the refusal of a command means.
     #[must_use]
     pub fn refusal(&self, command: &Cmd, error: &ServerError) -> MeasureError {
         self.told.refusal(command, error)
+    }
+
+    /// For an answer that is not what the question asks for.
+    #[must_use]
+    pub fn babbles(&self) -> MeasureError {
+        let message = format!("{} answers with something that is no answer to the question", self.shown());
+        MeasureError::unknown("broker_error", message)
     }
 
     /// A connection for the caller alone, on which it may block and write. It closes when it is dropped.
@@ -122,21 +140,39 @@ impl Server {
         Ok(Private { connection, server: self.clone() })
     }
 
-    async fn ask_twice(&self, pipeline: &Pipeline) -> Result<Vec<Value>, MeasureError> {
+    /// Asks the master of a slot, in a Cluster, or each command where its key is.
+    async fn ask_at(
+        &self,
+        slot: Option<u16>,
+        pipeline: &Pipeline,
+        limit: Duration,
+    ) -> Result<Vec<Value>, MeasureError> {
+        timeout(limit, self.ask_twice(slot, pipeline)).await.unwrap_or_else(|_| Err(self.told.timed_out()))
+    }
+
+    fn is_cluster(&self) -> bool {
+        matches!(self.way.to, To::Cluster(_))
+    }
+
+    async fn ask_twice(&self, slot: Option<u16>, pipeline: &Pipeline) -> Result<Vec<Value>, MeasureError> {
         let (open, is_new) = self.open().await?;
-        match self.ask_over(&open, pipeline).await {
+        match self.ask_over(&open, slot, pipeline).await {
             Err(error) if is_broken(&error) && !is_new => {
                 let (open, _) = self.open().await?;
-                self.ask_over(&open, pipeline).await
+                self.ask_over(&open, slot, pipeline).await
             }
             asked => asked,
         }
         .map_err(|error| self.told.failed(&error))
     }
 
-    async fn ask_over(&self, open: &Open, pipeline: &Pipeline) -> Result<Vec<Value>, RedisError> {
+    async fn ask_over(&self, open: &Open, slot: Option<u16>, pipeline: &Pipeline) -> Result<Vec<Value>, RedisError> {
         let mut question = Question { server: self, open, before: open.answers.load(Ordering::Relaxed), over: false };
-        let asked = open.connection.clone().ask(pipeline).await;
+        let mut connection = open.connection.clone();
+        let asked = match slot {
+            Some(slot) => connection.ask_master(slot, pipeline).await,
+            None => connection.ask(pipeline).await,
+        };
         question.over = true;
         match &asked {
             Err(error) if is_broken(error) => self.leave(open.number),

@@ -5,11 +5,18 @@
 
 pub mod app_decision;
 pub mod celery;
+pub mod arq;
+pub mod bullmq;
 pub mod celery_redis_queue_size;
 pub mod command;
+pub mod dramatiq;
 pub mod heroku_service_time;
+pub mod huey;
 pub mod queue;
 pub mod response_time;
+pub mod rq;
+pub mod saq;
+pub mod sidekiq;
 pub mod url;
 pub mod value;
 
@@ -34,6 +41,13 @@ pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[
     entry::<response_time::ResponseTime>(),
     entry::<heroku_service_time::HerokuServiceTime>(),
     entry::<celery_redis_queue_size::CeleryRedisQueueSize>(),
+    entry::<rq::Rq>(),
+    entry::<dramatiq::Dramatiq>(),
+    entry::<huey::Huey>(),
+    entry::<arq::Arq>(),
+    entry::<saq::Saq>(),
+    entry::<bullmq::Bullmq>(),
+    entry::<sidekiq::Sidekiq>(),
     entry::<app_decision::AppDecision>(),
     entry::<command::Command>(),
 ];

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autoscalebot_core::{
+    busy::Victims,
     names::ProcessName,
     registry::{Backend, Problem},
     step::Order,
@@ -17,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Context, Scale, ScaleError, Scaled};
+use super::{Context, Scale, ScaleError, Scaled, Whose};
 use crate::{
     heroku::{
         account::{account, address, app, app_name_problem},
@@ -119,6 +120,15 @@ impl Scale for Heroku {
     fn group(&self) -> Option<String> {
         let app = self.membership.app();
         Some(format!("heroku:{}:{}", app.api().shown_url(), app.name()))
+    }
+
+    /// Source: Heroku Dev Center, "Scaling": the dynos with the highest numbers are stopped.
+    fn victims(&self) -> Victims {
+        Victims::Highest
+    }
+
+    fn whose(&self, name: &str) -> Whose {
+        Whose::numbered(name, &self.process)
     }
 
     fn remarks(&self) -> Vec<String> {

@@ -84,6 +84,21 @@ pub enum Whose {
     Unknown,
 }
 
+impl Whose {
+    /// By a name such as `celery.3`, as Heroku and others that follow it give to processes in the variable `DYNO`.
+    #[must_use]
+    pub fn numbered(name: &str, process: &str) -> Self {
+        let Some((of, number)) = name.rsplit_once('.') else { return Self::Unknown };
+        // A host name with dots is no process: its first part would have to be followed by nothing but a number.
+        match number.parse() {
+            Ok(1..) if of.is_empty() || of.contains('.') => Self::Unknown,
+            Ok(number @ 1..) if of == process => Self::Number(number),
+            Ok(1..) => Self::Another,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 /// What a platform did with an order that it did not refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scaled {
@@ -126,4 +141,28 @@ pub struct Context {
     pub process: ProcessName,
     /// What all bots share.
     pub shared: Arc<Shared>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workers_name_says_which_process_it_is_in_or_nothing() {
+        for (name, expected) in [
+            ("celery.3", Whose::Number(3)),
+            ("celery.12", Whose::Number(12)),
+            ("web.1", Whose::Another),
+            ("celery", Whose::Unknown),
+            ("celery.0", Whose::Unknown),
+            ("celery.-1", Whose::Unknown),
+            ("celery.x", Whose::Unknown),
+            (".3", Whose::Unknown),
+            ("10.0.0.3", Whose::Unknown),
+            ("host.example.com", Whose::Unknown),
+            ("", Whose::Unknown),
+        ] {
+            assert_eq!(Whose::numbered(name, "celery"), expected, "{name:?}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::services::Redis;
 
-use crate::support::{Claim, Measure, claim, measure, number};
+use crate::support::{Claim, Measure, claim, detail, measure, number};
 
 const NAME: &str = "autoscalebot.backends.measurement.CeleryRedisQueueSizeBackend";
 
@@ -39,6 +39,7 @@ async fn waiting_tasks_of_every_priority_are_counted_and_an_empty_queue_is_0() {
     redis.tell(&["LPUSH", "celery\u{6}\u{16}9", "d"]).await;
     redis.tell(&["LPUSH", "other", "e"]).await;
     assert_eq!(number(&*measure).await, Ok(4.0));
+    assert_eq!(detail(&*measure).await["waiting"], 4);
     let other = queue(&redis, json!({"queue_name": "other"}));
     assert_eq!(number(&*other).await, Ok(1.0));
     let elsewhere = queue(&redis, json!({"database_number": 1}));

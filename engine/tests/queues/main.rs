@@ -20,8 +20,15 @@ use support::Claim;
 /// Each claim may run a broker, some producers and some workers; more of them at once only wait for each other.
 const CLAIMS_AT_A_TIME: usize = 4;
 
+/// What a file of claims has.
+type Claims = fn() -> Vec<Claim>;
+
 /// Every file of claims, by its name.
-const FILES: &[(&str, fn() -> Vec<Claim>)] = &[("services", services::claims), ("celery_redis", celery_redis::claims)];
+const FILES: &[(&str, Claims)] = &[
+    // One a line, in the order of the alphabet.
+    ("celery_redis", celery_redis::claims),
+    ("services", services::claims),
+];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();

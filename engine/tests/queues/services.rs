@@ -1,12 +1,12 @@
 //! The brokers and databases of the tests themselves: each starts, talks to a client that we did not write, and is gone
 //! when it is dropped.
 
-use std::net::TcpStream;
+use std::{net::TcpStream, time::Duration};
 
 use serde_json::json;
 use testkit::services::{Cluster, Moto, Nats, Postgres, RabbitMq, Redis, Sentinel};
 
-use crate::support::{ArqPython, Claim, Language, Node, Python, Ruby, claim, services, unique};
+use crate::support::{ArqPython, Claim, Language, Node, Python, Ruby, claim, services, unique, until};
 
 pub fn claims() -> Vec<Claim> {
     vec![
@@ -60,11 +60,15 @@ pub fn claims() -> Vec<Claim> {
             assert_eq!(seen, json!({"messages": 3}));
             broker.until_counted(&host, "jobs").await;
         }),
-        claim("rabbitmq_keeps_durable_queues_when_stopped_and_is_gone_when_dropped", async || {
+        claim("rabbitmq_keeps_durable_queues_when_stopped_or_killed_and_is_gone_when_dropped", async || {
             let mut broker = RabbitMq::start().await;
             let path = "/api/queues/%2F/jobs";
             broker.api("PUT", path, Some(json!({"durable": true}))).await;
             broker.stop().await;
+            assert!(refuses(broker.port()));
+            broker.restart().await;
+            assert_eq!(broker.api("GET", path, None).await["name"], "jobs");
+            broker.kill();
             assert!(refuses(broker.port()));
             broker.restart().await;
             assert_eq!(broker.api("GET", path, None).await["name"], "jobs");
@@ -106,12 +110,27 @@ pub fn claims() -> Vec<Claim> {
             assert!(ports.into_iter().all(refuses));
         }),
         claim("moto_is_sqs_to_the_client_of_its_maker", async || {
-            let moto = Moto::start().await;
+            let moto = services::moto().await;
             let seen = Python::run("sqs_send.py", &[&moto.url(), &unique("jobs"), "4"], &[]).await;
             assert_eq!(seen, json!({"waiting": "4"}));
+        }),
+        claim("moto_is_gone_when_dropped", async || {
+            let moto = Moto::start().await;
             let port = moto.port();
+            assert!(!refuses(port));
             drop(moto);
             assert!(refuses(port));
+        }),
+        claim("a_worker_takes_what_is_there_and_ends_with_its_claim", async || {
+            let redis = Redis::start(&[]).await;
+            redis.tell(&["RPUSH", "jobs", "a", "b"]).await;
+            let worker = Python::script("redis_pop.py", &[&redis.url(), "jobs"], &[]);
+            let patience = Duration::from_secs(20);
+            until("the list is empty", patience, async || redis.tell(&["LLEN", "jobs"]).await == "0").await;
+            assert!(worker.until(patience, |output| output == "a\nb\n").await, "{}", worker.output());
+            drop(worker);
+            until("the worker is gone", patience, async || !redis.tell(&["CLIENT", "LIST"]).await.contains("blpop"))
+                .await;
         }),
         claim("a_paused_server_accepts_and_does_not_answer_until_it_is_resumed", async || {
             let redis = Redis::start(&[]).await;
@@ -135,7 +154,7 @@ pub fn claims() -> Vec<Claim> {
     ]
 }
 
-/// Whether nobody listens there. A server that was just killed may need a moment to be gone.
+/// Whether nobody listens there.
 fn refuses(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_err()
 }

@@ -114,6 +114,13 @@ impl DerefMut for Postgres {
     }
 }
 
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // A killed one leaves a segment of shared memory behind, for ever. SIGQUIT ends it at once, but tidily.
+        self.server.end_now("QUIT");
+    }
+}
+
 /// The folder of the newest server's programs: Debian keeps them out of `PATH`.
 fn programs() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();

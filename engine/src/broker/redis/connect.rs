@@ -11,6 +11,7 @@ use redis::{
     aio::{ConnectionLike, MultiplexedConnection},
     cluster::ClusterClientBuilder,
     cluster_async::ClusterConnection,
+    cluster_routing::{Route, SingleNodeRoutingInfo, SlotAddr},
     io::tcp::TcpSettings,
 };
 
@@ -119,6 +120,17 @@ impl Connection {
             // one node still travel together.
             Self::Cluster(connection) => {
                 try_join_all(pipeline.cmd_iter().map(|command| ask_cluster(connection.clone(), command))).await
+            }
+        }
+    }
+
+    /// Asks the master that has this slot of a Cluster.
+    pub(super) async fn ask_master(&mut self, slot: u16, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
+        match self {
+            Self::One(_) => self.ask(pipeline).await,
+            Self::Cluster(connection) => {
+                let route = SingleNodeRoutingInfo::SpecificNode(Route::new(slot, SlotAddr::Master));
+                connection.route_pipeline(pipeline.clone(), 0, pipeline.len(), route).await
             }
         }
     }

@@ -37,6 +37,7 @@ use std::{
 
 use async_trait::async_trait;
 use autoscalebot_core::{
+    busy::Victims,
     names::ProcessName,
     registry::{Backend, Problem},
     step::Order,
@@ -52,7 +53,7 @@ use self::{
     procfile::Procfile,
     router::Balance,
 };
-use super::{Context, Scale, ScaleError, Scaled};
+use super::{Context, Scale, ScaleError, Scaled, Whose};
 use crate::secret::Secret;
 
 /// Settings of `Local`.
@@ -197,7 +198,7 @@ impl Scale for Local {
                 format!("{} processes of {name}: this machine is not asked for more than {MOST_PROCESSES}", order.to);
             return Err(ScaleError::new("too_many", problem));
         }
-        Ok(if self.platform.scale(&self.scaled, order.to) { Scaled::Done } else { Scaled::AlreadyThere })
+        Ok(if self.platform.scale(&self.scaled, order.to, &order.free) { Scaled::Done } else { Scaled::AlreadyThere })
     }
 
     async fn web_url(&self) -> Result<Option<Url>, ScaleError> {
@@ -217,6 +218,18 @@ impl Scale for Local {
 
     fn group(&self) -> Option<String> {
         Some(self.platform.key())
+    }
+
+    fn victims(&self) -> Victims {
+        Victims::Chosen
+    }
+
+    fn whose(&self, name: &str) -> Whose {
+        match Whose::numbered(name, self.process().as_str()) {
+            // One that is being stopped finishes its work and is no longer counted.
+            Whose::Number(number) if !self.scaled.entry.board.wants(number) => Whose::Another,
+            whose => whose,
+        }
     }
 
     fn remarks(&self) -> Vec<String> {

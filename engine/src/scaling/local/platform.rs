@@ -215,7 +215,7 @@ impl Platform {
             terms: Mutex::new(Arc::new(terms)),
             slots: TaskTracker::new(),
         };
-        entry.board.want(processes);
+        entry.board.want(processes, &[]);
         let holding = Arc::new(Holding { entry: Arc::new(entry), begun: std::sync::Once::new() });
         entries.insert(name.clone(), Arc::downgrade(&holding));
         holding
@@ -243,9 +243,9 @@ impl Platform {
         Ok(())
     }
 
-    /// Makes so many processes of an entry run. Whether that is news.
-    pub fn scale(&self, holding: &Holding, count: u32) -> bool {
-        let news = holding.entry.board.want(count);
+    /// Makes so many processes of an entry run; of those that have to go, the `free` ones go first. Whether that is news.
+    pub fn scale(&self, holding: &Holding, count: u32, free: &[u32]) -> bool {
+        let news = holding.entry.board.want(count, free);
         if let (true, Some(running)) = (news, self.running.get()) {
             running.output.line(Speaker::Local(holding.entry.name.as_str()), &format!("scaled to {count}"));
         }
@@ -264,7 +264,7 @@ impl Platform {
         let entry = &holding.entry;
         entry.stop.cancel();
         // Nobody comes up any more, so requests need not wait for that.
-        entry.board.want(0);
+        entry.board.want(0, &[]);
         entry.slots.close();
         let patience = limit.saturating_sub(KILL_BEFORE_LIMIT);
         if tokio::time::timeout(patience, entry.slots.wait()).await.is_err() {
@@ -343,29 +343,33 @@ async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 async fn first_is_up(entry: &Entry) {
     let mut board = entry.board.subscribe();
     let is_settled = |members: &Members| {
-        members.wanted == 0 || members.present.values().any(|member| member.phase != Phase::Starting)
+        members.wanted.is_empty() || members.present.values().any(|member| member.phase != Phase::Starting)
     };
     // An error means that the entry is gone, and then there is nothing to wait for.
     let _ = board.wait_for(is_settled).await;
 }
 
-/// Keeps as many slots as are wanted: the next number when one is missing, the highest goes when there is one too many.
+/// Keeps the slots that are wanted: starts those that are missing, stops those that are too many.
 async fn supervise(entry: Arc<Entry>, running: Arc<Running>) {
     let mut board = entry.board.subscribe();
-    let mut slots: Vec<CancellationToken> = Vec::new();
+    let mut slots: BTreeMap<u32, CancellationToken> = BTreeMap::new();
     loop {
-        let wanted = board.borrow_and_update().wanted as usize;
-        while slots.len() < wanted && !entry.stop.is_cancelled() {
-            let number = u32::try_from(slots.len() + 1).unwrap_or(u32::MAX);
+        let wanted = board.borrow_and_update().wanted.clone();
+        slots.retain(|number, slot| {
+            let stays = wanted.contains(number);
+            if !stays {
+                slot.cancel();
+            }
+            stays
+        });
+        for number in wanted {
+            if slots.contains_key(&number) || entry.stop.is_cancelled() {
+                continue;
+            }
             let (name, stop) = (format!("{}.{number}", entry.name).into(), entry.stop.child_token());
             let slot = Slot { name, number, entry: entry.clone(), running: running.clone(), stop: stop.clone() };
             entry.slots.spawn(slot.live());
-            slots.push(stop);
-        }
-        while slots.len() > wanted {
-            if let Some(slot) = slots.pop() {
-                slot.cancel();
-            }
+            slots.insert(number, stop);
         }
         tokio::select! {
             () = entry.stop.cancelled() => return,

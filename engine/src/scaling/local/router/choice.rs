@@ -48,7 +48,7 @@ pub fn choose(
         .collect();
     if up.is_empty() {
         let starting = members.present.values().any(|member| member.phase == Phase::Starting);
-        return match (members.wanted, members.present.is_empty()) {
+        return match (members.wanted.len(), members.present.is_empty()) {
             (0, _) => Choice::None(Code::H14),
             // Wanted, and about to be started.
             (_, true) => Choice::Starting,
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_least_busy_process_is_chosen_and_ties_go_round() {
-        let members = Members { wanted: 3, ..Members::default() };
+        let members = Members { wanted: (1..=3).collect(), ..Members::default() };
         let mut members = members;
         for (number, load) in [(1, 2), (2, 1), (3, 1)] {
             let address = Some(SocketAddr::from(([127, 0, 0, 1], 1000 + u16::try_from(number).unwrap())));

@@ -308,7 +308,7 @@ mod tests {
         }
 
         fn up(&self, number: u64, address: SocketAddr) {
-            self.board.want(u32::try_from(number).unwrap());
+            self.board.want(u32::try_from(number).unwrap(), &[]);
             let name = format!("web.{number}").into();
             self.board.join(RunNumber(number), Member::new(name, Phase::Up, Some(address)));
         }
@@ -457,7 +457,7 @@ mod tests {
     #[tokio::test]
     async fn a_request_waits_for_a_process_that_starts() {
         let mut stand = Stand::new().await;
-        stand.board.want(1);
+        stand.board.want(1, &[]);
         stand.board.join(RunNumber(1), Member::new("web.1".into(), Phase::Starting, None));
         let mut stream = TcpStream::connect(stand.address).await.unwrap();
         stream.write_all(get("/").as_bytes()).await.unwrap();
@@ -472,7 +472,7 @@ mod tests {
     #[tokio::test]
     async fn when_all_have_crashed_the_line_says_h10() {
         let mut stand = Stand::new().await;
-        stand.board.want(1);
+        stand.board.want(1, &[]);
         stand.board.join(RunNumber(1), Member::new("web.1".into(), Phase::Crashed, None));
         assert!(stand.talk(&get("/")).await.starts_with("HTTP/1.1 503 "));
         assert!(stand.line().await.contains("code=H10"));
