@@ -4,6 +4,7 @@
 //! does not know is a [`MeasureError`]. Every backend has its own time-out; the bot adds none but a last resort.
 
 pub mod app_decision;
+pub mod celery;
 pub mod arq;
 pub mod bullmq;
 pub mod celery_redis_queue_size;
