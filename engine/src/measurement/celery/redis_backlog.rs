@@ -64,7 +64,8 @@ pub fn delivered<'a>(
     let mut delivered = Vec::new();
     for (tag, task) in &unacked.tasks {
         let Some(task) = task else { continue };
-        let queue = answer.map_or(task.routing_key.as_str(), |answer| answer.queue_of(&task.exchange, &task.routing_key));
+        let queue =
+            answer.map_or(task.routing_key.as_str(), |answer| answer.queue_of(&task.exchange, &task.routing_key));
         if !is_ours(queue) {
             continue;
         }
@@ -110,7 +111,7 @@ pub fn judged(delivered: Option<f64>, asked: Timestamp, now: Timestamp, visibili
     })
 }
 
-/// The backlog of each queue; every queue that was read is there.
+/// The backlog of each queue; every queue that was read is there. `patterns` stands for them when there is none at all.
 #[must_use]
 pub fn backlogs(
     reading: &Reading,
@@ -118,6 +119,7 @@ pub fn backlogs(
     answer: Option<&Answer>,
     is_ours: &impl Fn(&str) -> bool,
     now: Timestamp,
+    patterns: &str,
 ) -> BTreeMap<String, Backlog> {
     let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
     for (queue, lists) in &reading.queues {
@@ -132,10 +134,18 @@ pub fn backlogs(
         sums.entry(queue.to_owned()).or_default().add_delivered(&reading.unacked, &tasks, now);
     }
     let running = answer.map(|answer| (running(answer, is_ours), answer.known(is_ours)));
-    if let Some((running, _)) = &running {
-        for queue in running.keys() {
+    if let Some((running, known)) = &running {
+        // What a pattern means may be empty in Redis and busy all the same.
+        let hidden = match known {
+            Known::But { queues, .. } => Some(queues.iter().filter(|queue| is_ours(queue))),
+            Known::All | Known::Nothing => None,
+        };
+        for queue in running.keys().chain(hidden.into_iter().flatten()) {
             sums.entry(queue.clone()).or_default();
         }
+    }
+    if sums.is_empty() {
+        sums.entry(patterns.to_owned()).or_default();
     }
     let in_progress = |queue: &str| {
         let (running, known) = running.as_ref()?;
@@ -216,9 +226,7 @@ impl Sum {
                 Estimate::of(unacked.length.max(looked_at as u64), &[(count, looked_at)])
             }
         };
-        let waits = |fate| {
-            matches!(fate, Fate::Waiting | Fate::Held(ByNobody::Due | ByNobody::Suspected))
-        };
+        let waits = |fate| matches!(fate, Fate::Waiting | Fate::Held(ByNobody::Due | ByNobody::Suspected));
         self.waiting += estimate(count(waits));
         self.scheduled += estimate(count(|fate| matches!(fate, Fate::Scheduled | Fate::Held(ByNobody::Later))));
         if !unacked.is_whole {
@@ -237,7 +245,9 @@ impl Sum {
         let estimate = self.looked_at.map(|(looked_at, of)| {
             let error = self.waiting.standard_error();
             let at_least = if self.oldest_is_at_least { "; the latency is at least this" } else { "" };
-            format!("{looked_at} of {of} tasks were looked at; waiting is within {error} (one standard error){at_least}")
+            format!(
+                "{looked_at} of {of} tasks were looked at; waiting is within {error} (one standard error){at_least}"
+            )
         });
         let waiting = self.waiting.rounded();
         // Of an estimate, one that was seen to wait waits.
