@@ -12,6 +12,9 @@ pub mod dramatiq;
 pub mod heroku_service_time;
 pub mod huey;
 pub mod queue;
+pub mod redis_list;
+pub mod redis_sorted_set;
+pub mod redis_stream;
 pub mod response_time;
 pub mod rq;
 pub mod saq;
@@ -47,6 +50,9 @@ pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[
     entry::<saq::Saq>(),
     entry::<bullmq::Bullmq>(),
     entry::<sidekiq::Sidekiq>(),
+    entry::<redis_list::RedisList>(),
+    entry::<redis_sorted_set::RedisSortedSet>(),
+    entry::<redis_stream::RedisStream>(),
     entry::<app_decision::AppDecision>(),
     entry::<command::Command>(),
 ];
