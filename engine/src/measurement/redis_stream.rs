@@ -236,7 +236,8 @@ impl RedisStream {
         };
         let mut backlogs = BTreeMap::new();
         for group in groups {
-            let mut backlog = Backlog { in_progress: Some(group.pending), scheduled: Some(0), ..Backlog::of_waiting(0) };
+            let mut backlog =
+                Backlog { in_progress: Some(group.pending), scheduled: Some(0), ..Backlog::of_waiting(0) };
             if asks(&group) {
                 let behind = ids()?;
                 let first = if group.lag.is_none() { ids()?.into_iter().next() } else { None };
@@ -244,7 +245,13 @@ impl RedisStream {
                 let counted = behind.len() as u64;
                 backlog.waiting = match group.lag {
                     // The lag counts entries that were cut off before anybody got them; what is not there waits no more.
-                    Some(lag) => if next.is_none() { 0 } else { lag.min(group.length) },
+                    Some(lag) => {
+                        if next.is_none() {
+                            0
+                        } else {
+                            lag.min(group.length)
+                        }
+                    }
                     None if counted < MOST_COUNTED => counted,
                     // Nothing that is there was given to anybody.
                     None if first == next => group.length,
@@ -258,7 +265,8 @@ impl RedisStream {
                     Id(milliseconds @ EARLIEST_ID.., _) => Oldest::Since(age(milliseconds as f64, now)),
                     Id(..) => Oldest::NoStamp,
                 };
-                backlog.oldest = if backlog.waiting == 0 { Oldest::Nothing } else { next.map_or(Oldest::NoStamp, since) };
+                backlog.oldest =
+                    if backlog.waiting == 0 { Oldest::Nothing } else { next.map_or(Oldest::NoStamp, since) };
             }
             backlogs.insert(group.queue, backlog);
         }

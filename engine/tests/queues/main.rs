@@ -6,6 +6,7 @@
 //! name of its file.
 
 mod celery_redis;
+mod redis_plain;
 #[path = "../it/scripted.rs"]
 #[expect(dead_code, reason = "bots are scripted elsewhere; here only the platform is")]
 mod scripted;
@@ -27,6 +28,7 @@ type Claims = fn() -> Vec<Claim>;
 const FILES: &[(&str, Claims)] = &[
     // One a line, in the order of the alphabet.
     ("celery_redis", celery_redis::claims),
+    ("redis_plain", redis_plain::claims),
     ("services", services::claims),
 ];
 

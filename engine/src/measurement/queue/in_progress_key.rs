@@ -41,7 +41,9 @@ impl InProgressKey {
         let one = names.patterns().is_empty() && names.literal().len() == 1;
         let found = match key.as_str() {
             "" => "an empty key".to_owned(),
-            key if !one && !key.contains(QUEUE) => format!("{key:?} for several queues, which would be counted for each"),
+            key if !one && !key.contains(QUEUE) => {
+                format!("{key:?} for several queues, which would be counted for each")
+            }
             _ => return Vec::new(),
         };
         vec![Problem::new("in_progress_key", found, allowed)]
@@ -76,7 +78,9 @@ impl InProgressKey {
             match answer {
                 // Of a key that is not there all say 0; of one that is, only the right one says something.
                 Value::Int(count) => size = u64::try_from(count).ok(),
-                Value::ServerError(error) => why = pipeline.cmd_iter().nth(index).map(|asked| server.refusal(asked, &error)),
+                Value::ServerError(error) => {
+                    why = pipeline.cmd_iter().nth(index).map(|asked| server.refusal(asked, &error))
+                }
                 _ => return Err(server.babbles()),
             }
         }
