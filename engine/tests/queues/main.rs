@@ -9,6 +9,7 @@ mod celery_redis;
 mod rabbitmq_queue;
 #[cfg(feature = "sql")]
 mod procrastinate;
+mod redis_plain;
 #[path = "../it/scripted.rs"]
 #[expect(dead_code, reason = "bots are scripted elsewhere; here only the platform is")]
 mod scripted;
@@ -35,6 +36,7 @@ const FILES: &[(&str, Claims)] = &[
     ("rabbitmq_queue", rabbitmq_queue::claims),
     #[cfg(feature = "sql")]
     ("procrastinate", procrastinate::claims),
+    ("redis_plain", redis_plain::claims),
     ("services", services::claims),
     #[cfg(feature = "sql")]
     ("sql_query", sql_query::claims),
