@@ -20,7 +20,10 @@ pub fn claims() -> Vec<Claim> {
         claim("running_jobs_stay_in_the_set_and_do_not_wait", running_jobs_stay_in_the_set_and_do_not_wait),
         claim("a_job_to_be_tried_again_later_is_scheduled", a_job_to_be_tried_again_later_is_scheduled),
         claim("the_traces_of_periodic_jobs_are_not_in_progress", the_traces_of_periodic_jobs_are_not_in_progress),
-        claim("many_running_jobs_are_no_exact_number_and_it_says_so", many_running_jobs_are_no_exact_number_and_it_says_so),
+        claim(
+            "many_running_jobs_are_no_exact_number_and_it_says_so",
+            many_running_jobs_are_no_exact_number_and_it_says_so,
+        ),
     ]
 }
 
@@ -32,7 +35,7 @@ async fn arq(redis: &Redis, arguments: &[&str]) -> Value {
 fn worker(redis: &Redis, environment: &[(&str, &str)]) -> Program {
     let address = redis.url();
     let environment = [&[("REDIS", address.as_str())], environment].concat();
-    ArqPython::start(&["-m", "arq.cli", "arq_app.WorkerSettings"], &environment)
+    ArqPython::start(&["-m", "arq", "arq_app.WorkerSettings"], &environment)
 }
 
 async fn until_counts(what: &str, measure: &dyn Measure, expected: Value) {

@@ -16,7 +16,10 @@ const START: Duration = Duration::from_secs(30);
 
 pub fn claims() -> Vec<Claim> {
     vec![
-        claim("prioritized_jobs_wait_and_delayed_jobs_only_when_due", prioritized_jobs_wait_and_delayed_jobs_only_when_due),
+        claim(
+            "prioritized_jobs_wait_and_delayed_jobs_only_when_due",
+            prioritized_jobs_wait_and_delayed_jobs_only_when_due,
+        ),
         claim("the_oldest_job_is_the_last_of_the_list", the_oldest_job_is_the_last_of_the_list),
         claim("a_paused_queue_has_no_waiting_job", a_paused_queue_has_no_waiting_job),
         claim("the_mark_of_older_versions_is_no_job", the_mark_of_older_versions_is_no_job),

@@ -25,7 +25,10 @@ pub fn claims() -> Vec<Claim> {
             "what_a_worker_fetched_is_in_progress_and_what_it_delays_is_scheduled",
             what_a_worker_fetched_is_in_progress_and_what_it_delays_is_scheduled,
         ),
-        claim("what_a_dead_worker_had_waits_and_is_not_in_progress", what_a_dead_worker_had_waits_and_is_not_in_progress),
+        claim(
+            "what_a_dead_worker_had_waits_and_is_not_in_progress",
+            what_a_dead_worker_had_waits_and_is_not_in_progress,
+        ),
         claim("dead_letters_do_not_count", dead_letters_do_not_count),
     ]
 }

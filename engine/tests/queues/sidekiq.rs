@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use testkit::{program::Program, services::Redis};
 
 use crate::support::{
-    Claim, Language, Measure, Ruby, claim, detail,
+    Claim, Language, Ruby, claim, detail,
     redis_libraries::{counts, latency, on, release, work, workers},
     until,
 };
@@ -39,10 +39,6 @@ async fn sidekiq(redis: &Redis, arguments: &[&str]) -> Value {
 fn process(redis: &Redis, dyno: &str, queue: &str) -> Program {
     let arguments = ["/usr/bin/sidekiq", "-c", "2", "-q", queue, "-r", "./sidekiq_app.rb"];
     Ruby::start(&arguments, &[("REDIS", &redis.url()), ("DYNO", dyno)])
-}
-
-async fn until_counts(what: &str, measure: &dyn Measure, expected: Value) {
-    until(what, START, async || counts(measure).await == expected).await;
 }
 
 async fn scheduled_jobs_count_for_their_own_queue_and_wait_when_due() {

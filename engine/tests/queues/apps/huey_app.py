@@ -31,4 +31,7 @@ def main(command: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    # As its consumer knows it, not as `__main__`.
+    import huey_app
+
+    huey_app.main(*sys.argv[1:])
