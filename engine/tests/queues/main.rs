@@ -13,11 +13,16 @@ mod huey;
 mod redis_libraries;
 mod rq;
 mod saq;
+mod rabbitmq_queue;
+#[cfg(feature = "sql")]
+mod procrastinate;
 #[path = "../it/scripted.rs"]
 #[expect(dead_code, reason = "bots are scripted elsewhere; here only the platform is")]
 mod scripted;
 mod services;
 mod sidekiq;
+#[cfg(feature = "sql")]
+mod sql_query;
 mod support;
 
 use std::process::ExitCode;
@@ -44,6 +49,12 @@ const FILES: &[(&str, Claims)] = &[
     ("saq", saq::claims),
     ("services", services::claims),
     ("sidekiq", sidekiq::claims),
+    ("rabbitmq_queue", rabbitmq_queue::claims),
+    #[cfg(feature = "sql")]
+    ("procrastinate", procrastinate::claims),
+    ("services", services::claims),
+    #[cfg(feature = "sql")]
+    ("sql_query", sql_query::claims),
 ];
 
 fn main() -> ExitCode {
