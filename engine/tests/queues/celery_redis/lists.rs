@@ -21,7 +21,10 @@ pub fn claims() -> Vec<Claim> {
         claim("the_first_protocol_is_understood", the_first_protocol_is_understood),
         claim("a_million_tasks_cost_no_more_than_a_few", a_million_tasks_cost_no_more_than_a_few),
         claim("huge_bodies_make_the_pieces_small", huge_bodies_make_the_pieces_small),
-        claim("an_estimate_of_what_is_planned_says_how_exact_it_is", an_estimate_of_what_is_planned_says_how_exact_it_is),
+        claim(
+            "an_estimate_of_what_is_planned_says_how_exact_it_is",
+            an_estimate_of_what_is_planned_says_how_exact_it_is,
+        ),
         claim("a_queue_that_somebody_deletes_is_empty", a_queue_that_somebody_deletes_is_empty),
         claim("a_stopped_broker_is_unknown_and_never_0", a_stopped_broker_is_unknown_and_never_0),
         claim("a_key_of_another_kind_is_unknown", a_key_of_another_kind_is_unknown),
@@ -40,7 +43,8 @@ fn message(id: &str, more: &Value) -> String {
     for (name, value) in more.as_object().unwrap() {
         headers[name] = value.clone();
     }
-    let body = "W1siL3RtcC9hdXRvc2NhbGVib3QtdGVzdC9vcGVuIl0sIHt9LCB7ImNhbGxiYWNrcyI6IG51bGwsICJlcnJiYWNrcyI6IG51bGx9XQ==";
+    let body =
+        "W1siL3RtcC9hdXRvc2NhbGVib3QtdGVzdC9vcGVuIl0sIHt9LCB7ImNhbGxiYWNrcyI6IG51bGwsICJlcnJiYWNrcyI6IG51bGx9XQ==";
     let properties = json!({
         "correlation_id": id, "reply_to": "0bd5d2e4-1b5f-3f0e-8f6c-e4f2f0d7a9d1", "delivery_mode": 2,
         "delivery_info": {"exchange": "", "routing_key": "celery"}, "priority": 0, "body_encoding": "base64",
