@@ -12,10 +12,13 @@ use std::{
 };
 
 use testkit::{
+    fake_heroku::{FakeHeroku, Setup},
     program::{Folder, Program},
     services::Redis,
     tools,
 };
+
+const APP: &str = "dancing-forest-1234";
 
 /// How many tasks, and how many of them are sent first.
 const TASKS: usize = 500;
@@ -92,6 +95,30 @@ async fn nothing_runs_while_nothing_waits_and_the_first_task_wakes_a_worker_at_o
     assert_eq!(log.lines().filter(|line| line.starts_with("end 1 ")).count(), 1, "{log}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn on_heroku_a_busy_worker_in_the_highest_dyno_keeps_all_dynos_until_its_task_is_done() {
+    let fake = FakeHeroku::start(Setup::app(APP).process("worker", 3, "Standard-1X").token("test-token")).await;
+    let scaling = format!(
+        "backend = \"Heroku\"\nsettings = {{ app_name = \"{APP}\", api_key = \"test-token\", api_url = \"{}\" }}",
+        fake.url()
+    );
+    let stand = Stand::with(&Measured::Backlog, 1, scaling).await;
+    // Alone, so that it is the one that gets the task; task 10 takes 15 s.
+    let highest = stand.worker("worker.3");
+    stand.send(10, 11).await;
+    let begun = |_: &str| stand.log().contains("start 10 worker.3");
+    assert!(highest.until(Duration::from_secs(30), begun).await, "{}", highest.output());
+    let others = [stand.worker("worker.1"), stand.worker("worker.2")];
+    let program = stand.start();
+    let held = |output: &str| output.contains("number 3 is busy, and the platform stops the highest number first");
+    assert!(program.until(Duration::from_secs(30), held).await, "{}", program.output());
+    assert_eq!(fake.quantity("worker"), 3);
+    let shrunk = |_: &str| fake.quantity("worker") == 1;
+    assert!(program.until(Duration::from_secs(60), shrunk).await, "{}", program.output());
+    assert!(stand.log().contains("end 10 "), "the task was not done: {}", program.output());
+    drop(others);
+}
+
 /// Runs a day; what became of the tasks, and the words of the program.
 async fn day(measured: Measured) -> (Figures, String) {
     let stand = Stand::new(&measured, 1, 1).await;
@@ -116,16 +143,39 @@ struct Stand {
 }
 
 impl Stand {
+    /// With workers of the Local platform.
     async fn new(measured: &Measured, min_processes: u32, processes: u32) -> Self {
-        let (redis, folder) = (Redis::start(&[]).await, Folder::new());
-        let log = folder.path().join("tasks.log");
-        std::fs::write(&log, "").unwrap();
+        let stand = Self::with(measured, min_processes, String::new()).await;
         let python = tools::python();
         let worker =
             format!("exec '{}' -m celery -A day_tasks worker -n worker@$DYNO -c 4 -l warning", python.display());
-        folder.write("Procfile", &format!("worker: cd '{}' && {worker}\n", here().display()));
-        folder.write("autoscale_settings.toml", &settings(measured, &redis, &log, min_processes, processes));
+        stand.folder.write("Procfile", &format!("worker: cd '{}' && {worker}\n", here().display()));
+        let env = format!("BROKER_URL = \"{}\", TASK_LOG = \"{}\"", stand.redis.url(), stand.log.display());
+        let local = format!(
+            "backend = \"Local\"\nsettings = {{ stop_timeout_seconds = 5, processes = {processes}, env = {{ {env} }} }}"
+        );
+        stand.folder.write("autoscale_settings.toml", &settings(measured, &stand.redis, min_processes, &local));
+        stand
+    }
+
+    async fn with(measured: &Measured, min_processes: u32, scaling: String) -> Self {
+        let (redis, folder) = (Redis::start(&[]).await, Folder::new());
+        let log = folder.path().join("tasks.log");
+        std::fs::write(&log, "").unwrap();
+        folder.write("autoscale_settings.toml", &settings(measured, &redis, min_processes, &scaling));
         Self { redis, folder, log }
+    }
+
+    /// A worker that nobody scales, in a process with this name.
+    fn worker(&self, name: &str) -> Program {
+        let mut command = Command::new(tools::python());
+        command.current_dir(here()).args(["-m", "celery", "-A", "day_tasks", "worker", "-c", "1", "-l", "warning"]);
+        command.args(["-n", &format!("worker@{name}")]).env("DYNO", name).env("TASK_LOG", &self.log);
+        Program::start_group(command.env("BROKER_URL", self.redis.url()))
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
     }
 
     fn start(&self) -> Program {
@@ -160,7 +210,7 @@ async fn until_ended_or_quiet(program: &Program, log: &Path, count: usize, withi
     program.until(within, enough).await;
 }
 
-fn settings(measured: &Measured, redis: &Redis, log: &Path, min_processes: u32, processes: u32) -> String {
+fn settings(measured: &Measured, redis: &Redis, min_processes: u32, scaling: &str) -> String {
     let ups = if min_processes == 0 { 10 } else { 1 };
     let (port, url) = (redis.port(), redis.url());
     let measurement = match measured {
@@ -188,17 +238,12 @@ max_processes = 8
 post_scale_wait_time_seconds = 2
 
 [worker.scaling]
-backend = "Local"
-[worker.scaling.settings]
-stop_timeout_seconds = 5
-processes = {processes}
-env = {{ BROKER_URL = "{url}", TASK_LOG = "{log}" }}
+{scaling}
 
 [worker.notification]
 backends = ["Console"]
 settings = {{ notify_on_every_scale = true }}
-"#,
-        log = log.display()
+"#
     )
 }
 
