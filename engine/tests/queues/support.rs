@@ -1,6 +1,7 @@
 //! What the claims about queues stand on: a claim, the brokers that claims share, measurements built as a bot builds
 //! them, and programs in the languages of the work queues.
 
+pub mod redis_libraries;
 pub mod services;
 
 use std::{
