@@ -41,6 +41,7 @@ pub fn claims() -> Vec<Claim> {
         ),
         claim("without_inspection_nothing_in_progress_is_claimed", without_inspection_nothing_in_progress_is_claimed),
         claim("a_hundred_measurements_ask_the_workers_once", a_hundred_measurements_ask_the_workers_once),
+        claim("a_user_with_the_rights_of_the_docs_may_ask", a_user_with_the_rights_of_the_docs_may_ask),
         claim("nothing_of_the_question_is_left_in_redis", nothing_of_the_question_is_left_in_redis),
     ]
 }
@@ -342,4 +343,26 @@ async fn nothing_of_the_question_is_left_in_redis() {
     until("all is tidied up", SOON, async || keys().await.is_empty()).await;
     let output = worker.output();
     assert!(!output.contains("ERROR") && !output.contains("Traceback"), "{output}");
+}
+
+async fn a_user_with_the_rights_of_the_docs_may_ask() {
+    let redis = Redis::start(&[]).await;
+    let app = App::on(&redis);
+    let _worker = app.worker("worker@celery.1", &["--concurrency", "1", "--prefetch-multiplier", "1"]).await;
+    app.send(json!([{"count": 3}])).await;
+    let rule = "ACL SETUSER bot reset on >hunter2 +@connection +llen +lrange +hlen +hscan +zscore ~celery* ~unacked*";
+    let reading: Vec<&str> = rule.split(' ').collect();
+    redis.tell(&reading).await;
+    let settings = json!({"username": "bot", "password": "hunter2"});
+    let measure = queue(&redis, settings);
+    // Who may not ask the workers learns what waits, and why not more.
+    let seen = detail(&*measure).await;
+    assert_eq!((&seen["waiting"], &seen["in_progress"]), (&json!(2), &Value::Null), "{seen}");
+    let notes = seen["notes"].to_string();
+    assert!(notes.contains("could not be asked") && notes.contains("SSCAN") && !notes.contains("hunter2"), "{notes}");
+    let rule = "ACL SETUSER bot +publish +rpush +expire +del +sadd +srem +sscan ~_kombu.binding.reply.celery.pidbox \
+                ~autoscalebot.* &/0.celery.pidbox";
+    let asking: Vec<&str> = rule.split_whitespace().collect();
+    redis.tell(&asking).await;
+    until_counts(&*measure, [json!(2), json!(1), json!(0)]).await;
 }
