@@ -4,9 +4,9 @@
 //! does not know is a [`MeasureError`]. Every backend has its own time-out; the bot adds none but a last resort.
 
 pub mod app_decision;
-pub mod celery;
 pub mod arq;
 pub mod bullmq;
+pub mod celery;
 pub mod celery_redis_queue_size;
 pub mod command;
 pub mod dramatiq;

@@ -10,12 +10,12 @@ mod bullmq;
 mod celery_redis;
 mod dramatiq;
 mod huey;
+#[cfg(feature = "sql")]
+mod procrastinate;
+mod rabbitmq_queue;
 mod redis_libraries;
 mod rq;
 mod saq;
-mod rabbitmq_queue;
-#[cfg(feature = "sql")]
-mod procrastinate;
 #[path = "../it/scripted.rs"]
 #[expect(dead_code, reason = "bots are scripted elsewhere; here only the platform is")]
 mod scripted;

@@ -64,7 +64,8 @@ pub fn delivered<'a>(
     let mut delivered = Vec::new();
     for (tag, task) in &unacked.tasks {
         let Some(task) = task else { continue };
-        let queue = answer.map_or(task.routing_key.as_str(), |answer| answer.queue_of(&task.exchange, &task.routing_key));
+        let queue =
+            answer.map_or(task.routing_key.as_str(), |answer| answer.queue_of(&task.exchange, &task.routing_key));
         if !is_ours(queue) {
             continue;
         }
@@ -216,9 +217,7 @@ impl Sum {
                 Estimate::of(unacked.length.max(looked_at as u64), &[(count, looked_at)])
             }
         };
-        let waits = |fate| {
-            matches!(fate, Fate::Waiting | Fate::Held(ByNobody::Due | ByNobody::Suspected))
-        };
+        let waits = |fate| matches!(fate, Fate::Waiting | Fate::Held(ByNobody::Due | ByNobody::Suspected));
         self.waiting += estimate(count(waits));
         self.scheduled += estimate(count(|fate| matches!(fate, Fate::Scheduled | Fate::Held(ByNobody::Later))));
         if !unacked.is_whole {
@@ -237,7 +236,9 @@ impl Sum {
         let estimate = self.looked_at.map(|(looked_at, of)| {
             let error = self.waiting.standard_error();
             let at_least = if self.oldest_is_at_least { "; the latency is at least this" } else { "" };
-            format!("{looked_at} of {of} tasks were looked at; waiting is within {error} (one standard error){at_least}")
+            format!(
+                "{looked_at} of {of} tasks were looked at; waiting is within {error} (one standard error){at_least}"
+            )
         });
         let waiting = self.waiting.rounded();
         // Of an estimate, one that was seen to wait waits.

@@ -21,10 +21,7 @@ use std::{
 
 use redis::{FromRedisValue, Pipeline, Value};
 
-use super::{
-    message::Task,
-    share::spread,
-};
+use super::{message::Task, share::spread};
 use crate::{broker::redis::Server, measurement::MeasureError};
 
 /// So much one measurement moves, unless a single message is larger than its part of this.
@@ -303,18 +300,14 @@ impl Reader {
         Ok(elements.iter().map(|element| Task::of_envelope(self::bytes(element))).collect())
     }
 
-    fn scanned(
-        &self,
-        key: &str,
-        answer: Option<Value>,
-    ) -> Result<(String, BTreeMap<String, Element>), MeasureError> {
+    fn scanned(&self, key: &str, answer: Option<Value>) -> Result<(String, BTreeMap<String, Element>), MeasureError> {
         let Some(Value::Array(parts)) = answer else { return Err(self.odd()) };
         let [cursor, Value::Array(pairs)] = parts.as_slice() else { return Err(self.odd()) };
         let size = pairs.iter().map(|part| bytes(part).len()).sum();
         self.remember(key, size, pairs.len() / 2);
-        let tasks = pairs.chunks_exact(2).map(|pair| {
-            (String::from_utf8_lossy(bytes(&pair[0])).into_owned(), Task::of_unacked(bytes(&pair[1])))
-        });
+        let tasks = pairs
+            .chunks_exact(2)
+            .map(|pair| (String::from_utf8_lossy(bytes(&pair[0])).into_owned(), Task::of_unacked(bytes(&pair[1]))));
         Ok((String::from_utf8_lossy(bytes(cursor)).into_owned(), tasks.collect()))
     }
 
