@@ -5,6 +5,8 @@
 //! seen them: until then they are in the queue like all others. A task has no stamp, and a task in progress is nowhere in
 //! Redis. Source: Huey 3.5, `storage.py`, `api.py`.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use autoscalebot_core::registry::{Backend, Problem};
 use schemars::JsonSchema;
@@ -91,14 +93,14 @@ impl Look for Huey {
             self.site.names().literal().iter().map(|queue| (queue.as_str(), conversation.ask(&["TYPE", &key(queue)])));
         let kinds: Vec<_> = kinds.collect();
         conversation.hear().await?;
-        let mut sorted_sets = Vec::new();
+        let mut sorted_sets = BTreeSet::new();
         for (queue, kind) in kinds {
             if conversation.take::<String>(kind)? == "zset" {
-                sorted_sets.push(queue);
+                sorted_sets.insert(queue.to_owned());
             }
         }
         let layout = |queue: &str| {
-            let is_sorted_set = sorted_sets.iter().any(|name| *name == queue);
+            let is_sorted_set = sorted_sets.contains(queue);
             layout(queue, if is_sorted_set { Shape::SortedSet } else { Shape::ListFromRight })
         };
         let mut queues = self.site.ask(self.site.names().literal(), layout, self.site.now(), &mut conversation);

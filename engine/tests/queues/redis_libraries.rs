@@ -28,6 +28,7 @@ pub fn claims() -> Vec<Claim> {
         ),
         claim("a_key_of_another_kind_is_unknown", a_key_of_another_kind_is_unknown),
         claim("a_wrong_password_is_told_without_showing_it", a_wrong_password_is_told_without_showing_it),
+        claim("a_long_queue_costs_redis_no_more_than_a_short_one", a_long_queue_costs_redis_no_more_than_a_short_one),
         claim("settings_without_a_queue_are_refused", settings_without_a_queue_are_refused),
     ]
 }
@@ -82,6 +83,30 @@ async fn a_wrong_password_is_told_without_showing_it() {
         let error = number(&*on(&redis, library, settings("swordfish"))).await.unwrap_err();
         assert_eq!(error.key, "unauthorized", "{library}: {error}");
         assert!(!format!("{error:?}").contains("swordfish"), "{error:?}");
+    }
+}
+
+async fn a_long_queue_costs_redis_no_more_than_a_short_one() {
+    let redis = Redis::start(&[]).await;
+    let sent = async || {
+        let statistics = redis.tell(&["INFO", "stats"]).await;
+        let line = statistics.lines().find_map(|line| line.strip_prefix("total_net_output_bytes:"));
+        line.unwrap().trim().parse::<u64>().unwrap()
+    };
+    for (library, key) in LIBRARIES {
+        let sorted = matches!(*library, "Arq");
+        let put = if sorted { "redis.call('ZADD', KEYS[1], i, i)" } else { "redis.call('RPUSH', KEYS[1], i)" };
+        let fill = format!("for i = 1, 200000 do {put} end");
+        redis.tell(&["EVAL", &fill, "1", key]).await;
+        let measure = on(&redis, library, json!({"queue_names": ["jobs"]}));
+        let before = sent().await;
+        let waiting = number(&*measure).await.unwrap();
+        let bytes = sent().await - before;
+        // These ids lead to no jobs; those that are looked at are not counted.
+        assert!((199_900.0..=200_000.0).contains(&waiting), "{library}: {waiting}");
+        // The statistics themselves are 3 KB of it.
+        assert!(bytes < 64 * 1024, "{library}: {bytes} bytes");
+        redis.tell(&["DEL", key]).await;
     }
 }
 
