@@ -26,7 +26,7 @@ use std::{
 };
 
 use autoscalebot_core::{moment::Moment, registry::Problem};
-use redis::{Arg, Cmd, Pipeline, RedisError, ServerError, Value};
+use redis::{Arg, Cmd, FromRedisValue, Pipeline, RedisError, ServerError, Value};
 use tokio::{sync::Mutex as AsyncMutex, time::timeout};
 
 use self::{
@@ -88,6 +88,12 @@ impl Server {
         &self.told.shown
     }
 
+    /// The number of the database, as the settings have it.
+    #[must_use]
+    pub fn database(&self) -> u16 {
+        self.way.database
+    }
+
     /// Asks everything in one round trip; an answer per command. On a Cluster, each command goes to the node that has its
     /// key, all at the same time; one without a key goes to any.
     ///
@@ -120,6 +126,28 @@ impl Server {
     #[must_use]
     pub fn refusal(&self, command: &Cmd, error: &ServerError) -> MeasureError {
         self.told.refusal(command, error)
+    }
+
+    /// One of the answers of [`Server::ask_each`], unless it is a refusal.
+    ///
+    /// # Errors
+    /// The refusal; or there is no answer.
+    pub fn granted(&self, pipeline: &Pipeline, answer: Option<(usize, Value)>) -> Result<Value, MeasureError> {
+        match answer {
+            Some((index, Value::ServerError(error))) => {
+                Err(pipeline.cmd_iter().nth(index).map_or_else(|| self.babbles(), |asked| self.refusal(asked, &error)))
+            }
+            Some((_, answer)) => Ok(answer),
+            None => Err(self.babbles()),
+        }
+    }
+
+    /// An answer as what it must be.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn typed<T: FromRedisValue>(&self, answer: Value) -> Result<T, MeasureError> {
+        T::from_redis_value(answer).map_err(|_| self.babbles())
     }
 
     /// For an answer that is not what the question asks for.

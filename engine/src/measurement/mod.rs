@@ -19,6 +19,9 @@ pub mod procrastinate;
 pub mod queue;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq_queue;
+pub mod redis_list;
+pub mod redis_sorted_set;
+pub mod redis_stream;
 pub mod response_time;
 pub mod rq;
 pub mod saq;
@@ -64,6 +67,9 @@ pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[
     entry::<procrastinate::Procrastinate>(),
     #[cfg(feature = "sql")]
     entry::<sql_query::SqlQuery>(),
+    entry::<redis_list::RedisList>(),
+    entry::<redis_sorted_set::RedisSortedSet>(),
+    entry::<redis_stream::RedisStream>(),
     entry::<app_decision::AppDecision>(),
     entry::<command::Command>(),
 ];

@@ -10,6 +10,7 @@
 //! what could not be asked is an error. A metric that needs what is not told fails; it is never guessed.
 
 pub mod conversation;
+pub mod in_progress_key;
 pub mod names;
 pub mod redis_layout;
 pub mod site;
@@ -26,6 +27,8 @@ use autoscalebot_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+pub use self::names::Names;
 
 use super::{Measure, MeasureError, Measured, Sight};
 

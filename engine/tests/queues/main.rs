@@ -14,6 +14,7 @@ mod huey;
 mod procrastinate;
 mod rabbitmq_queue;
 mod redis_libraries;
+mod redis_plain;
 mod rq;
 mod saq;
 #[path = "../it/scripted.rs"]
@@ -52,6 +53,7 @@ const FILES: &[(&str, Claims)] = &[
     ("rabbitmq_queue", rabbitmq_queue::claims),
     #[cfg(feature = "sql")]
     ("procrastinate", procrastinate::claims),
+    ("redis_plain", redis_plain::claims),
     ("services", services::claims),
     #[cfg(feature = "sql")]
     ("sql_query", sql_query::claims),

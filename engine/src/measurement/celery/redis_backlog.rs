@@ -111,7 +111,7 @@ pub fn judged(delivered: Option<f64>, asked: Timestamp, now: Timestamp, visibili
     })
 }
 
-/// The backlog of each queue; every queue that was read is there.
+/// The backlog of each queue; every queue that was read is there. `patterns` stands for them when there is none at all.
 #[must_use]
 pub fn backlogs(
     reading: &Reading,
@@ -119,6 +119,7 @@ pub fn backlogs(
     answer: Option<&Answer>,
     is_ours: &impl Fn(&str) -> bool,
     now: Timestamp,
+    patterns: &str,
 ) -> BTreeMap<String, Backlog> {
     let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
     for (queue, lists) in &reading.queues {
@@ -133,10 +134,18 @@ pub fn backlogs(
         sums.entry(queue.to_owned()).or_default().add_delivered(&reading.unacked, &tasks, now);
     }
     let running = answer.map(|answer| (running(answer, is_ours), answer.known(is_ours)));
-    if let Some((running, _)) = &running {
-        for queue in running.keys() {
+    if let Some((running, known)) = &running {
+        // What a pattern means may be empty in Redis and busy all the same.
+        let hidden = match known {
+            Known::But { queues, .. } => Some(queues.iter().filter(|queue| is_ours(queue))),
+            Known::All | Known::Nothing => None,
+        };
+        for queue in running.keys().chain(hidden.into_iter().flatten()) {
             sums.entry(queue.clone()).or_default();
         }
+    }
+    if sums.is_empty() {
+        sums.entry(patterns.to_owned()).or_default();
     }
     let in_progress = |queue: &str| {
         let (running, known) = running.as_ref()?;

@@ -82,6 +82,15 @@ impl Keys {
         })
     }
 
+    /// The queue that a list belongs to; nothing when it is no list of tasks.
+    #[must_use]
+    pub fn queue_of(&self, key: &str) -> Option<String> {
+        let name = key.strip_prefix(&self.prefix)?;
+        let name = name.split_once(&self.separator).map_or(name, |(name, _)| name);
+        let is_other = name.ends_with(".pidbox") || name.starts_with("_kombu.") || name == self.unacked;
+        (!name.is_empty() && !is_other).then(|| name.to_owned())
+    }
+
     fn unacked(&self) -> String {
         format!("{}{}", self.prefix, self.unacked)
     }
