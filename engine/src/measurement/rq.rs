@@ -4,7 +4,7 @@
 //! progress are in a sorted set (`rq:wip:NAME`) whose scores say until when RQ believes in them, so those of a killed
 //! worker expire. Jobs that are scheduled or to be retried later stand in `rq:scheduled:NAME`. Ids of deleted jobs may
 //! stay in the list; as far as the next fifty items go they are not counted. `rq suspend` pauses all queues.
-//! Source: RQ 3.0, `queue.py`, `registry.py`, `worker/base.py`, `suspension.py`; RQ 1 and 2 use the same keys.
+//! Source: RQ 3.0, `queue.py`, `registry.py`, `worker/base.py`, `suspension.py`.
 
 use async_trait::async_trait;
 use autoscalebot_core::{
