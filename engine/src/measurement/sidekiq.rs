@@ -148,6 +148,11 @@ impl Sidekiq {
         conversation: &mut Conversation,
     ) -> Result<Option<Worker>, MeasureError> {
         let [info, busy, beat]: [Option<String>; 3] = conversation.take(process.record)?;
+        let beat = beat.and_then(|beat| of_either_unit(&beat.into()));
+        let (Some(info), Some(beat)) = (info, beat) else { return Ok(None) };
+        if now - beat > DEAD_AFTER_MILLISECONDS {
+            return Ok(None);
+        }
         let mut works = 0_u64;
         for ticket in process.works {
             for work in conversation.take::<Vec<Vec<u8>>>(ticket)? {
@@ -158,11 +163,6 @@ impl Sidekiq {
                     queue.in_progress = queue.in_progress.map(|count| count.saturating_add(1));
                 }
             }
-        }
-        let beat = beat.and_then(|beat| of_either_unit(&beat.into()));
-        let (Some(info), Some(beat)) = (info, beat) else { return Ok(None) };
-        if now - beat > DEAD_AFTER_MILLISECONDS {
-            return Ok(None);
         }
         let info: Value = serde_json::from_str(&info).unwrap_or_default();
         let busy = works > 0 || busy.as_deref() != Some("0");

@@ -7,8 +7,8 @@ use testkit::{program::Program, services::Redis};
 
 use crate::support::{
     Claim, Language, Measure, Node, claim, detail,
-    redis_libraries::{counts, latency, on, release, work, workers},
-    until,
+    redis_libraries::{counts, latency, on, release, workers},
+    until, work,
 };
 
 /// How long BullMQ's programs may take to start, on two busy cores.

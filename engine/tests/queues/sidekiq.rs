@@ -8,8 +8,8 @@ use testkit::{program::Program, services::Redis};
 
 use crate::support::{
     Claim, Language, Ruby, claim, detail,
-    redis_libraries::{counts, latency, on, release, work, workers},
-    until,
+    redis_libraries::{counts, latency, on, release, workers},
+    until, work,
 };
 
 /// How long Sidekiq's programs may take to start and to tell their state, on two busy cores.
