@@ -7,6 +7,7 @@
 
 mod celery_redis;
 mod redis_plain;
+mod redis_server;
 #[path = "../it/scripted.rs"]
 #[expect(dead_code, reason = "bots are scripted elsewhere; here only the platform is")]
 mod scripted;
@@ -29,6 +30,7 @@ const FILES: &[(&str, Claims)] = &[
     // One a line, in the order of the alphabet.
     ("celery_redis", celery_redis::claims),
     ("redis_plain", redis_plain::claims),
+    ("redis_server", redis_server::claims),
     ("services", services::claims),
 ];
 
