@@ -6,4 +6,8 @@
 //! is. Its errors never hold credentials.
 
 pub mod pause;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
 pub mod redis;
+#[cfg(feature = "sql")]
+pub mod sql;

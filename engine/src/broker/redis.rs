@@ -88,6 +88,12 @@ impl Server {
         &self.told.shown
     }
 
+    /// The number of the database, as the settings have it.
+    #[must_use]
+    pub fn database(&self) -> u16 {
+        self.way.database
+    }
+
     /// Asks everything in one round trip; an answer per command. On a Cluster, each command goes to the node that has its
     /// key, all at the same time; one without a key goes to any.
     ///

@@ -6,12 +6,19 @@
 pub mod app_decision;
 pub mod arq;
 pub mod bullmq;
+pub mod celery;
 pub mod celery_redis_queue_size;
 pub mod command;
 pub mod dramatiq;
+#[cfg(feature = "rabbitmq")]
+pub mod dramatiq_rabbitmq;
 pub mod heroku_service_time;
 pub mod huey;
+#[cfg(feature = "sql")]
+pub mod procrastinate;
 pub mod queue;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq_queue;
 pub mod redis_list;
 pub mod redis_sorted_set;
 pub mod redis_stream;
@@ -19,6 +26,8 @@ pub mod response_time;
 pub mod rq;
 pub mod saq;
 pub mod sidekiq;
+#[cfg(feature = "sql")]
+pub mod sql_query;
 pub mod url;
 pub mod value;
 
@@ -50,6 +59,14 @@ pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[
     entry::<saq::Saq>(),
     entry::<bullmq::Bullmq>(),
     entry::<sidekiq::Sidekiq>(),
+    #[cfg(feature = "rabbitmq")]
+    entry::<dramatiq_rabbitmq::DramatiqRabbitmq>(),
+    #[cfg(feature = "rabbitmq")]
+    entry::<rabbitmq_queue::RabbitmqQueue>(),
+    #[cfg(feature = "sql")]
+    entry::<procrastinate::Procrastinate>(),
+    #[cfg(feature = "sql")]
+    entry::<sql_query::SqlQuery>(),
     entry::<redis_list::RedisList>(),
     entry::<redis_sorted_set::RedisSortedSet>(),
     entry::<redis_stream::RedisStream>(),
