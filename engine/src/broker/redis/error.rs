@@ -134,7 +134,8 @@ impl Told {
             ("no_database", format!("{shown} has no database of that number; check DATABASE_NUMBER or URL"))
         } else if error.is_connection_dropped() && !self.tls {
             // Redis tells before it closes that it has too many clients (maxclients), but that does not always arrive.
-            let way_out = "if it wants TLS, set TLS: true or use rediss://; or it has as many clients as its maxclients allows";
+            let way_out =
+                "if it wants TLS, set TLS: true or use rediss://; or it has as many clients as its maxclients allows";
             ("connection_lost", format!("{shown} closed the connection; {way_out}"))
         } else if error.is_connection_dropped() {
             ("connection_lost", format!("{shown} closed the connection"))
@@ -150,7 +151,8 @@ impl Told {
 
     /// No connection ever came about.
     pub(super) fn never_answered(&self) -> MeasureError {
-        let way_out = if self.tls { "does it speak TLS there?" } else { "is it Redis, and does no firewall stand between?" };
+        let way_out =
+            if self.tls { "does it speak TLS there?" } else { "is it Redis, and does no firewall stand between?" };
         MeasureError::unknown("timeout", format!("{} did not answer in time; {way_out}", self.shown))
     }
 
