@@ -15,6 +15,7 @@ mod procrastinate;
 mod rabbitmq_queue;
 mod redis_libraries;
 mod redis_plain;
+mod redis_server;
 mod rq;
 mod saq;
 #[path = "../it/scripted.rs"]
@@ -54,6 +55,7 @@ const FILES: &[(&str, Claims)] = &[
     #[cfg(feature = "sql")]
     ("procrastinate", procrastinate::claims),
     ("redis_plain", redis_plain::claims),
+    ("redis_server", redis_server::claims),
     ("services", services::claims),
     #[cfg(feature = "sql")]
     ("sql_query", sql_query::claims),
