@@ -175,7 +175,12 @@ impl Server {
         pipeline: &Pipeline,
         limit: Duration,
     ) -> Result<Vec<Value>, MeasureError> {
-        timeout(limit, self.ask_twice(slot, pipeline)).await.unwrap_or_else(|_| Err(self.told.timed_out()))
+        timeout(limit, self.ask_twice(slot, pipeline)).await.unwrap_or_else(|_| Err(self.timed_out()))
+    }
+
+    fn timed_out(&self) -> MeasureError {
+        let was_reached = self.link().count > 0;
+        if was_reached { self.told.timed_out() } else { self.told.never_answered() }
     }
 
     fn is_cluster(&self) -> bool {
@@ -277,7 +282,7 @@ struct Attempt<'a> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if !self.over {
-            let (error, now) = (self.server.told.timed_out(), self.server.clock.now());
+            let (error, now) = (self.server.timed_out(), self.server.clock.now());
             self.server.link().pause.failed(&error, &now);
         }
     }

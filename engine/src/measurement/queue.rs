@@ -10,7 +10,7 @@
 //! what could not be asked is an error. A metric that needs what is not told fails; it is never guessed.
 
 pub mod conversation;
-pub mod in_progress_key;
+pub mod in_progress_name;
 pub mod names;
 pub mod redis_layout;
 pub mod site;

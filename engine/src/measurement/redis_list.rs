@@ -2,7 +2,7 @@
 //!
 //! A list is all that is known, so every item counts as one that could start now. Since when the next one waits is known
 //! if items are JSON with a time in them (`STAMP`); how many are in progress, if workers put what they take somewhere else
-//! until it is done (`IN_PROGRESS_KEY`). A list that does not exist is an empty one: Redis knows no difference. One round
+//! until it is done (`IN_PROGRESS_NAME`). A list that does not exist is an empty one: Redis knows no difference. One round
 //! trip; of the items, at most the one that is served next is read.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -17,7 +17,7 @@ use super::{
     Context, Measure, MeasureError, Sight,
     queue::{
         Backlog, Common, Look, Names, Oldest, Queue, Seen,
-        in_progress_key::InProgressKey,
+        in_progress_name::InProgressName,
         names::Finder,
         redis_layout::{age, milliseconds, of_either_unit, of_iso},
     },
@@ -37,9 +37,9 @@ pub struct Settings {
     /// Where an item, which is JSON, says when it was put there: a JSON Pointer such as `/created_at`, or a JSONPath such as
     /// `$.headers.published_at`. Seconds or milliseconds since 1970, or a text as in ISO 8601. Needed for `METRIC` latency.
     pub stamp: Option<String>,
-    /// The key of a list, set, sorted set or hash that holds what workers took and have not finished; `{queue}` stands for
+    /// The name of a list, set, sorted set or hash that holds what workers took and have not finished; `{queue}` stands for
     /// the name of the queue. Needed for everything that says "in progress".
-    pub in_progress_key: Option<String>,
+    pub in_progress_name: Option<String>,
     #[serde(flatten)]
     redis: RedisSettings,
     #[serde(flatten)]
@@ -63,7 +63,7 @@ impl Default for Settings {
             queue_names: vec!["queue".to_owned()],
             oldest: End::Right,
             stamp: None,
-            in_progress_key: None,
+            in_progress_name: None,
             redis: RedisSettings::default(),
             common: Common::default(),
         }
@@ -76,7 +76,7 @@ pub struct RedisList {
     queues: Finder,
     oldest: End,
     stamp: Option<Selector>,
-    in_progress: InProgressKey,
+    in_progress: InProgressName,
     limit: Duration,
 }
 
@@ -87,7 +87,7 @@ impl Backend for RedisList {
     const NAME: &'static str = "RedisList";
 
     fn validate(settings: &Settings) -> Vec<Problem> {
-        let in_progress = InProgressKey::new(settings.in_progress_key.as_deref());
+        let in_progress = InProgressName::new(settings.in_progress_name.as_deref());
         let sight = if in_progress.is_some() { Sight::InProgress } else { Sight::Waiting };
         let mut problems = Names::problems("queue_names", &settings.queue_names);
         problems.extend(in_progress.problems(&settings.queue_names));
@@ -103,7 +103,7 @@ impl Backend for RedisList {
             queues: Finder::new(&settings.queue_names),
             oldest: settings.oldest,
             stamp: settings.stamp.as_deref().map(selector).transpose()?,
-            in_progress: InProgressKey::new(settings.in_progress_key.as_deref()),
+            in_progress: InProgressName::new(settings.in_progress_name.as_deref()),
             limit: settings.common.timeout_seconds.duration(),
         };
         Ok(Box::new(Queue::new(look, &settings.common)))

@@ -16,7 +16,7 @@ use super::{
     Context, Measure, MeasureError, Sight,
     queue::{
         Backlog, Common, Look, Names, Oldest, Queue, Seen,
-        in_progress_key::InProgressKey,
+        in_progress_name::InProgressName,
         names::Finder,
         redis_layout::{age, milliseconds},
     },
@@ -39,9 +39,9 @@ pub struct Settings {
     /// What scores are: the time when an item becomes due, in `seconds` or `milliseconds` since 1970; or `none` of these,
     /// such as priorities.
     pub score: Score,
-    /// The key of a list, set, sorted set or hash that holds what workers took and have not finished; `{queue}` stands for
+    /// The name of a list, set, sorted set or hash that holds what workers took and have not finished; `{queue}` stands for
     /// the name of the queue. Needed for everything that says "in progress".
-    pub in_progress_key: Option<String>,
+    pub in_progress_name: Option<String>,
     #[serde(flatten)]
     redis: RedisSettings,
     #[serde(flatten)]
@@ -73,7 +73,7 @@ impl Default for Settings {
         Self {
             queue_names: vec!["queue".to_owned()],
             score: Score::Seconds,
-            in_progress_key: None,
+            in_progress_name: None,
             redis: RedisSettings::default(),
             common: Common::default(),
         }
@@ -85,7 +85,7 @@ pub struct RedisSortedSet {
     server: Arc<Server>,
     queues: Finder,
     score: Score,
-    in_progress: InProgressKey,
+    in_progress: InProgressName,
     limit: Duration,
 }
 
@@ -96,7 +96,7 @@ impl Backend for RedisSortedSet {
     const NAME: &'static str = "RedisSortedSet";
 
     fn validate(settings: &Settings) -> Vec<Problem> {
-        let in_progress = InProgressKey::new(settings.in_progress_key.as_deref());
+        let in_progress = InProgressName::new(settings.in_progress_name.as_deref());
         let sight = if in_progress.is_some() { Sight::InProgress } else { Sight::Waiting };
         let mut problems = Names::problems("queue_names", &settings.queue_names);
         problems.extend(in_progress.problems(&settings.queue_names));
@@ -110,7 +110,7 @@ impl Backend for RedisSortedSet {
             server: Server::of(&settings.redis, &context.shared)?,
             queues: Finder::new(&settings.queue_names),
             score: settings.score,
-            in_progress: InProgressKey::new(settings.in_progress_key.as_deref()),
+            in_progress: InProgressName::new(settings.in_progress_name.as_deref()),
             limit: settings.common.timeout_seconds.duration(),
         };
         Ok(Box::new(Queue::new(look, &settings.common)))

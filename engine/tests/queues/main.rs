@@ -10,13 +10,14 @@ mod bullmq;
 mod celery_redis;
 mod dramatiq;
 mod huey;
-mod redis_libraries;
-mod rq;
-mod saq;
-mod rabbitmq_queue;
 #[cfg(feature = "sql")]
 mod procrastinate;
+mod rabbitmq_queue;
+mod redis_libraries;
 mod redis_plain;
+mod redis_server;
+mod rq;
+mod saq;
 #[path = "../it/scripted.rs"]
 #[expect(dead_code, reason = "bots are scripted elsewhere; here only the platform is")]
 mod scripted;
@@ -54,6 +55,7 @@ const FILES: &[(&str, Claims)] = &[
     #[cfg(feature = "sql")]
     ("procrastinate", procrastinate::claims),
     ("redis_plain", redis_plain::claims),
+    ("redis_server", redis_server::claims),
     ("services", services::claims),
     #[cfg(feature = "sql")]
     ("sql_query", sql_query::claims),

@@ -107,7 +107,7 @@ async fn what_workers_took_is_seen_in_a_key_of_any_kind() {
     let redis = Redis::start(&[]).await;
     redis.tell(&["RPUSH", "jobs", "a"]).await;
     let settings =
-        json!({"queue_names": ["jobs"], "in_progress_key": "busy:{queue}", "metric": "waiting_and_in_progress"});
+        json!({"queue_names": ["jobs"], "in_progress_name": "busy:{queue}", "metric": "waiting_and_in_progress"});
     let jobs = at(&redis, "RedisList", settings);
     assert_eq!(number(&*jobs).await, Ok(1.0));
     for words in [

@@ -60,13 +60,14 @@ impl Told {
                 let kind = format!("{shown}: {of_key} holds something of another kind; check the queue's name");
                 ("wrong_type", kind)
             }
-            "LOADING" => ("loading", format!("{shown} still loads its data; it answers when it is done")),
-            "MASTERDOWN" => ("no_master", format!("{shown} is a replica that has lost its master")),
-            "CLUSTERDOWN" | "TRYAGAIN" => {
-                ("cluster_down", format!("{shown}: the Cluster does not serve all its slots now; see CLUSTER INFO"))
-            }
             "MOVED" | "ASK" | "CROSSSLOT" if !self.cluster => {
                 ("cluster", format!("{shown} is a node of a Cluster; set CLUSTER: true"))
+            }
+            "LOADING" => ("loading", format!("{shown} still loads its data; it answers when it is done")),
+            "MASTERDOWN" => ("no_master", format!("{shown} is a replica that has lost its master")),
+            // In a Cluster, MOVED is left over when the library has followed it in vain.
+            "CLUSTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK" => {
+                ("cluster_down", format!("{shown}: the Cluster does not serve all its slots now; see CLUSTER INFO"))
             }
             _ if detail.contains("cluster support disabled") => {
                 ("cluster", format!("{shown} is no Cluster; leave out CLUSTER"))
@@ -132,8 +133,10 @@ impl Told {
         } else if says(&["db index", "select"]) {
             ("no_database", format!("{shown} has no database of that number; check DATABASE_NUMBER or URL"))
         } else if error.is_connection_dropped() && !self.tls {
-            let message = format!("{shown} closed the connection; if it wants TLS, set TLS: true or use rediss://");
-            ("connection_lost", message)
+            // Redis tells before it closes that it has too many clients (maxclients), but that does not always arrive.
+            let way_out =
+                "if it wants TLS, set TLS: true or use rediss://; or it has as many clients as its maxclients allows";
+            ("connection_lost", format!("{shown} closed the connection; {way_out}"))
         } else if error.is_connection_dropped() {
             ("connection_lost", format!("{shown} closed the connection"))
         } else {
@@ -144,6 +147,13 @@ impl Told {
 
     pub(super) fn timed_out(&self) -> MeasureError {
         MeasureError::unknown("timeout", format!("{} did not answer in time", self.shown))
+    }
+
+    /// No connection ever came about.
+    pub(super) fn never_answered(&self) -> MeasureError {
+        let way_out =
+            if self.tls { "does it speak TLS there?" } else { "is it Redis, and does no firewall stand between?" };
+        MeasureError::unknown("timeout", format!("{} did not answer in time; {way_out}", self.shown))
     }
 
     fn unauthorized(&self) -> MeasureError {

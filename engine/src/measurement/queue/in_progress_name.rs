@@ -15,11 +15,11 @@ const QUEUE: &str = "{queue}";
 /// One for each kind of thing that has a size.
 const SIZES: [&str; 4] = ["LLEN", "SCARD", "ZCARD", "HLEN"];
 
-/// The setting `IN_PROGRESS_KEY`.
+/// The setting `IN_PROGRESS_NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InProgressKey(Option<String>);
+pub struct InProgressName(Option<String>);
 
-impl InProgressKey {
+impl InProgressName {
     /// Nothing, or a key, in which `{queue}` stands for the name of the queue.
     #[must_use]
     pub fn new(setting: Option<&str>) -> Self {
@@ -46,7 +46,7 @@ impl InProgressKey {
             }
             _ => return Vec::new(),
         };
-        vec![Problem::new("in_progress_key", found, allowed)]
+        vec![Problem::new("in_progress_name", found, allowed)]
     }
 
     /// Asks for its size.
