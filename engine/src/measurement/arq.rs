@@ -16,6 +16,7 @@ use super::{
     queue::{
         Backlog, Common, Look, Oldest, Queue, Seen,
         conversation::{Conversation, Ticket},
+        names::Names,
         redis_layout::{age, milliseconds},
         site::{self, Site},
     },
@@ -25,11 +26,14 @@ use crate::broker::redis::Settings as RedisSettings;
 /// So many of the lowest jobs are looked at: fifty workers with arq's ten jobs at a time.
 const PIECE: usize = 500;
 
+/// A sorted set of arq's that is no queue.
+const ABORTED: &str = "arq:abort";
+
 /// Settings of `Arq`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The queues: `queue_name` of the workers.
+    /// The queues: `queue_name` of the workers. A name may hold `*` and `?`.
     pub queue_names: Vec<String>,
     #[serde(flatten)]
     redis: RedisSettings,
@@ -55,14 +59,14 @@ impl Backend for Arq {
     const NAME: &'static str = "Arq";
 
     fn validate(settings: &Settings) -> Vec<Problem> {
-        let mut problems = site::problems_of_names(&settings.queue_names, "arq:queue");
+        let mut problems = Names::problems("queue_names", &settings.queue_names);
         problems.extend(settings.redis.problems());
         problems.extend(settings.common.problems(Sight::InProgress));
         problems
     }
 
     fn build(settings: Settings, context: &Context) -> Result<Box<dyn Measure>, Problem> {
-        let site = Site::new(settings.queue_names, &settings.redis, &settings.common, context)?;
+        let site = Site::new(&settings.queue_names, &settings.redis, &settings.common, context)?;
         Ok(Box::new(Queue::new(Self { site }, &settings.common)))
     }
 }
@@ -121,16 +125,17 @@ impl Asked {
 #[async_trait]
 impl Look for Arq {
     async fn look(&self) -> Result<Seen, MeasureError> {
+        let queues = self.site.found("zset", "", |key| (key != ABORTED).then_some(key)).await?;
         let mut conversation = self.site.conversation();
         let now = milliseconds(self.site.now());
         let shown = format!("{now:.0}");
-        let asked: Vec<Asked> = self.site.queues.iter().map(|key| Asked::ask(key, &shown, &mut conversation)).collect();
+        let asked: Vec<Asked> = queues.iter().map(|key| Asked::ask(key, &shown, &mut conversation)).collect();
         conversation.hear().await?;
         let ask = |asked: &Asked| asked.ask_for_progress(&mut conversation);
         let lowest: Vec<_> = asked.iter().map(ask).collect::<Result<_, _>>()?;
         conversation.hear().await?;
         let mut seen = site::seen(Vec::new(), &mut conversation)?;
-        for ((queue, asked), lowest) in self.site.queues.iter().zip(asked).zip(lowest) {
+        for ((queue, asked), lowest) in queues.iter().zip(asked).zip(lowest) {
             seen.queues.insert(queue.clone(), asked.backlog(lowest, now, &mut conversation)?);
         }
         Ok(seen)

@@ -22,6 +22,7 @@ use super::{
     queue::{
         Backlog, Common, Look, Oldest, Queue, Seen,
         conversation::{Conversation, Ticket},
+        names::Names,
         redis_layout::{Count, Exists, Layout, Line, Schedule, Shape, Stamp, number},
         site::{self, Site},
     },
@@ -41,7 +42,7 @@ const SCORES_PER_MILLISECOND: f64 = 4096.0;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The queues. There is no default name in BullMQ.
+    /// The queues; BullMQ has no default name. A name may hold `*` and `?`.
     pub queue_names: Vec<String>,
     /// What all keys begin with: `prefix` of BullMQ's queues and workers.
     pub prefix: String,
@@ -75,14 +76,14 @@ impl Backend for Bullmq {
     const NAME: &'static str = "Bullmq";
 
     fn validate(settings: &Settings) -> Vec<Problem> {
-        let mut problems = site::problems_of_names(&settings.queue_names, "emails");
+        let mut problems = Names::problems("queue_names", &settings.queue_names);
         problems.extend(settings.redis.problems());
         problems.extend(settings.common.problems(Sight::InProgress));
         problems
     }
 
     fn build(settings: Settings, context: &Context) -> Result<Box<dyn Measure>, Problem> {
-        let site = Site::new(settings.queue_names, &settings.redis, &settings.common, context)?;
+        let site = Site::new(&settings.queue_names, &settings.redis, &settings.common, context)?;
         Ok(Box::new(Queue::new(Self { site, prefix: settings.prefix }, &settings.common)))
     }
 }
@@ -141,13 +142,13 @@ impl Bullmq {
 
     /// The names of the workers that have connections; nothing when Redis does not tell. A worker without a name has an
     /// empty one.
-    async fn connected(&self, clients: Option<u64>) -> Option<Vec<String>> {
+    async fn connected(&self, clients: Option<u64>, queues: &[String]) -> Option<Vec<String>> {
         if clients.is_none_or(|clients| clients > MOST_CLIENTS) {
             return None;
         }
         let list = self.site.ask_if_allowed(&["CLIENT", "LIST"]).await?;
         let ours = |queue: &String| format!("{}:{}", self.prefix, BASE64_STANDARD.encode(queue));
-        let ours: Vec<String> = self.site.queues.iter().map(ours).collect();
+        let ours: Vec<String> = queues.iter().map(ours).collect();
         let name = |line: &str| {
             let name = line.split(' ').find_map(|word| word.strip_prefix("name="))?;
             ours.iter().find_map(|queue| match name.strip_prefix(queue.as_str())? {
@@ -179,28 +180,29 @@ fn count_as_stalled(queue: &mut Backlog) {
 #[async_trait]
 impl Look for Bullmq {
     async fn look(&self) -> Result<Seen, MeasureError> {
+        let queues = self.site.found("hash", &format!("{}:", self.prefix), |rest| rest.strip_suffix(":meta")).await?;
         let mut conversation = self.site.conversation();
-        let mut queues = self.site.ask(|queue| self.layout(queue), self.site.now(), &mut conversation);
+        let mut asked_queues = self.site.ask(&queues, |queue| self.layout(queue), self.site.now(), &mut conversation);
         let last = MOST_ACTIVE.to_string();
         let mut ids = Vec::new();
-        for queue in &self.site.queues {
+        for queue in queues.iter() {
             let key = format!("{}:{queue}:active", self.prefix);
             ids.push((queue, conversation.ask(&["LRANGE", &key, "0", &last])));
         }
         let (heard, clients) = tokio::join!(conversation.hear(), self.clients());
         heard?;
 
-        site::ask_for_stamps(&mut queues, &mut conversation)?;
+        site::ask_for_stamps(&mut asked_queues, &mut conversation)?;
         let (mut active, mut all_known) = (Vec::new(), true);
         for (queue, ids) in ids {
             let (of_queue, complete) = self.ask_active(queue, ids, &mut conversation)?;
             active.extend(of_queue);
             all_known &= complete;
         }
-        let (heard, connected) = tokio::join!(conversation.hear(), self.connected(clients));
+        let (heard, connected) = tokio::join!(conversation.hear(), self.connected(clients, &queues));
         heard?;
 
-        let mut seen = site::seen(queues, &mut conversation)?;
+        let mut seen = site::seen(asked_queues, &mut conversation)?;
         let (mut busy, mut stalled) = (BTreeSet::new(), 0_u64);
         for job in active {
             let (worker, locked): (Option<String>, bool) =

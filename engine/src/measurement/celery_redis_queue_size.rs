@@ -291,7 +291,7 @@ impl CeleryRedisQueueSize {
         if later > 0 {
             let seconds = self.visibility.as_secs();
             notes.push(format!(
-                "{later} tasks were delivered to workers that are gone (or are rate-limited in one); \
+                "tasks of workers that are gone (or rate-limited in one): {later}; \
                  Celery gives them to others {seconds} s after their delivery, until then they count as scheduled"
             ));
         }

@@ -19,6 +19,7 @@ use super::{
     queue::{
         Backlog, Common, Look, Oldest, Queue, Seen,
         conversation::{Conversation, Ticket},
+        names::Names,
         redis_layout::{self, Layout, Line, Shape, Stamp, age, number},
         site::{self, MOST_WORKERS, Site},
     },
@@ -38,7 +39,7 @@ const MOST_DELAYED: usize = 100;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The queues.
+    /// The queues. A name may hold `*` and `?`.
     pub queue_names: Vec<String>,
     /// What all keys begin with: `namespace` of the `RedisBroker`.
     pub namespace: String,
@@ -72,14 +73,14 @@ impl Backend for Dramatiq {
     const NAME: &'static str = "Dramatiq";
 
     fn validate(settings: &Settings) -> Vec<Problem> {
-        let mut problems = site::problems_of_names(&settings.queue_names, "default");
+        let mut problems = Names::problems("queue_names", &settings.queue_names);
         problems.extend(settings.redis.problems());
         problems.extend(settings.common.problems(Sight::InProgress));
         problems
     }
 
     fn build(settings: Settings, context: &Context) -> Result<Box<dyn Measure>, Problem> {
-        let site = Site::new(settings.queue_names, &settings.redis, &settings.common, context)?;
+        let site = Site::new(&settings.queue_names, &settings.redis, &settings.common, context)?;
         Ok(Box::new(Queue::new(Self { site, namespace: settings.namespace }, &settings.common)))
     }
 }
@@ -172,14 +173,22 @@ impl Held {
     }
 }
 
+/// The queue whose messages are there, if it is one that workers work on.
+fn name(key: &str) -> Option<&str> {
+    let queue = key.strip_suffix(".msgs")?;
+    let queue = queue.strip_suffix(".DQ").unwrap_or(queue);
+    (!queue.ends_with(".XQ")).then_some(queue)
+}
+
 #[async_trait]
 impl Look for Dramatiq {
     async fn look(&self) -> Result<Seen, MeasureError> {
+        let queues = self.site.found("hash", &format!("{}:", self.namespace), name).await?;
         let mut conversation = self.site.conversation();
         let moment = self.site.now();
         let now = redis_layout::milliseconds(moment);
-        let mut queues = self.site.ask(|queue| self.layout(queue), moment, &mut conversation);
-        let delayed = self.site.queues.iter().map(|queue| self.ask_delayed(queue, &mut conversation));
+        let mut asked_queues = self.site.ask(&queues, |queue| self.layout(queue), moment, &mut conversation);
+        let delayed = queues.iter().map(|queue| self.ask_delayed(queue, &mut conversation));
         let delayed: Vec<[Ticket; 2]> = delayed.collect();
         let heartbeats = format!("{}:__heartbeats__", self.namespace);
         let last = format!("{:.0}", now - OFFLINE_AFTER_MILLISECONDS);
@@ -189,15 +198,15 @@ impl Look for Dramatiq {
         let (alive, gone) = (workers(&format!("({last}"), "+inf", MOST_WORKERS), workers("-inf", &last, MOST_GONE));
         conversation.hear().await?;
 
-        site::ask_for_stamps(&mut queues, &mut conversation)?;
+        site::ask_for_stamps(&mut asked_queues, &mut conversation)?;
         let (alive, gone): (Vec<String>, Vec<String>) = (conversation.take(alive)?, conversation.take(gone)?);
         let mut held = Vec::new();
-        for (queue, delayed) in self.site.queues.iter().zip(delayed) {
+        for (queue, delayed) in queues.iter().zip(delayed) {
             held.push((queue, self.ask_held(queue, delayed, &alive, &gone, &mut conversation)?));
         }
         conversation.hear().await?;
 
-        let mut seen = site::seen(queues, &mut conversation)?;
+        let mut seen = site::seen(asked_queues, &mut conversation)?;
         for (name, held) in held {
             let Some(queue) = seen.queues.get_mut(name) else { continue };
             let left = held.add_to(queue, now, &mut conversation)?;

@@ -5,6 +5,8 @@
 //! seen them: until then they are in the queue like all others. A task has no stamp, and a task in progress is nowhere in
 //! Redis. Source: Huey 3.5, `storage.py`, `api.py`.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use autoscalebot_core::registry::{Backend, Problem};
 use schemars::JsonSchema;
@@ -14,6 +16,7 @@ use super::{
     Context, Measure, MeasureError, Sight,
     queue::{
         Common, Look, Queue, Seen,
+        names::Names,
         redis_layout::{Layout, Line, Schedule, Shape, Stamp},
         site::{self, Site},
     },
@@ -50,14 +53,18 @@ impl Backend for Huey {
     const NAME: &'static str = "Huey";
 
     fn validate(settings: &Settings) -> Vec<Problem> {
-        let mut problems = site::problems_of_names(&settings.queue_names, "huey");
+        let mut problems = Names::problems("queue_names", &settings.queue_names);
+        if let Some(pattern) = Names::new(&settings.queue_names).patterns().first() {
+            let found = format!("the pattern {pattern:?}");
+            problems.push(Problem::new("queue_names", found, "names: each Huey object of an app has one queue"));
+        }
         problems.extend(settings.redis.problems());
         problems.extend(settings.common.problems(Sight::Waiting));
         problems
     }
 
     fn build(settings: Settings, context: &Context) -> Result<Box<dyn Measure>, Problem> {
-        let site = Site::new(settings.queue_names, &settings.redis, &settings.common, context)?;
+        let site = Site::new(&settings.queue_names, &settings.redis, &settings.common, context)?;
         Ok(Box::new(Queue::new(Self { site }, &settings.common)))
     }
 }
@@ -82,20 +89,21 @@ fn layout(queue: &str, shape: Shape) -> Layout {
 impl Look for Huey {
     async fn look(&self) -> Result<Seen, MeasureError> {
         let mut conversation = self.site.conversation();
-        let kinds = self.site.queues.iter().map(|queue| (queue.as_str(), conversation.ask(&["TYPE", &key(queue)])));
+        let kinds =
+            self.site.names().literal().iter().map(|queue| (queue.as_str(), conversation.ask(&["TYPE", &key(queue)])));
         let kinds: Vec<_> = kinds.collect();
         conversation.hear().await?;
-        let mut sorted_sets = Vec::new();
+        let mut sorted_sets = BTreeSet::new();
         for (queue, kind) in kinds {
             if conversation.take::<String>(kind)? == "zset" {
-                sorted_sets.push(queue);
+                sorted_sets.insert(queue.to_owned());
             }
         }
         let layout = |queue: &str| {
-            let is_sorted_set = sorted_sets.iter().any(|name| *name == queue);
+            let is_sorted_set = sorted_sets.contains(queue);
             layout(queue, if is_sorted_set { Shape::SortedSet } else { Shape::ListFromRight })
         };
-        let mut queues = self.site.ask(layout, self.site.now(), &mut conversation);
+        let mut queues = self.site.ask(self.site.names().literal(), layout, self.site.now(), &mut conversation);
         conversation.hear().await?;
         site::ask_for_stamps(&mut queues, &mut conversation)?;
         site::seen(queues, &mut conversation)

@@ -4,7 +4,7 @@
 //! progress are in a sorted set (`rq:wip:NAME`) whose scores say until when RQ believes in them, so those of a killed
 //! worker expire. Jobs that are scheduled or to be retried later stand in `rq:scheduled:NAME`. Ids of deleted jobs may
 //! stay in the list; as far as the next fifty items go they are not counted. `rq suspend` pauses all queues.
-//! Source: RQ 3.0, `queue.py`, `registry.py`, `worker/base.py`, `suspension.py`; RQ 1 and 2 use the same keys.
+//! Source: RQ 3.0, `queue.py`, `registry.py`, `worker/base.py`, `suspension.py`.
 
 use async_trait::async_trait;
 use autoscalebot_core::{
@@ -19,6 +19,7 @@ use super::{
     queue::{
         Common, Look, Queue, Seen,
         conversation::{Conversation, Ticket},
+        names::Names,
         redis_layout::{Count, Exists, Layout, Line, Schedule, Shape, Stamp, of_iso},
         site::{self, MOST_WORKERS, Site},
     },
@@ -32,7 +33,7 @@ const PEEK: u32 = 50;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The queues.
+    /// The queues. A name may hold `*` and `?`.
     pub queue_names: Vec<String>,
     /// What all keys begin with: `RQ_KEY_PREFIX` in the environment of RQ.
     pub prefix: String,
@@ -66,14 +67,14 @@ impl Backend for Rq {
     const NAME: &'static str = "Rq";
 
     fn validate(settings: &Settings) -> Vec<Problem> {
-        let mut problems = site::problems_of_names(&settings.queue_names, "default");
+        let mut problems = Names::problems("queue_names", &settings.queue_names);
         problems.extend(settings.redis.problems());
         problems.extend(settings.common.problems(Sight::Workers));
         problems
     }
 
     fn build(settings: Settings, context: &Context) -> Result<Box<dyn Measure>, Problem> {
-        let site = Site::new(settings.queue_names, &settings.redis, &settings.common, context)?;
+        let site = Site::new(&settings.queue_names, &settings.redis, &settings.common, context)?;
         Ok(Box::new(Queue::new(Self { site, prefix: settings.prefix }, &settings.common)))
     }
 }
@@ -134,7 +135,7 @@ impl Rq {
         // A worker is free when it says so; while it starts, or is suspended, it has no job either.
         let busy = !matches!(state.as_deref(), Some("idle" | "started" | "suspended"));
         let worker = self.site.worker(&[name, &hostname], busy);
-        let serves_us = queues.unwrap_or_default().split(',').any(|queue| self.site.queues.iter().any(|q| q == queue));
+        let serves_us = queues.unwrap_or_default().split(',').any(|queue| self.site.names().mean(queue));
         Ok(worker.filter(|worker| worker.process.is_some() || serves_us))
     }
 }
@@ -142,14 +143,15 @@ impl Rq {
 #[async_trait]
 impl Look for Rq {
     async fn look(&self) -> Result<Seen, MeasureError> {
+        let queues = self.site.listed(&format!("{}:queues", self.prefix), &format!("{}:queue:", self.prefix)).await?;
         let mut conversation = self.site.conversation();
-        let mut queues = self.site.ask(|queue| self.layout(queue), self.site.now(), &mut conversation);
+        let mut asked_queues = self.site.ask(&queues, |queue| self.layout(queue), self.site.now(), &mut conversation);
         let workers = conversation.ask(&["SRANDMEMBER", &format!("{}:workers", self.prefix), MOST_WORKERS]);
         conversation.hear().await?;
-        site::ask_for_stamps(&mut queues, &mut conversation)?;
+        site::ask_for_stamps(&mut asked_queues, &mut conversation)?;
         let workers = self.ask_workers(workers, &mut conversation)?;
         conversation.hear().await?;
-        let mut seen = site::seen(queues, &mut conversation)?;
+        let mut seen = site::seen(asked_queues, &mut conversation)?;
         let worker = |(name, record): (String, Ticket)| self.worker(&name, record, &mut conversation).transpose();
         seen.workers = Some(workers.into_iter().filter_map(worker).collect::<Result<_, _>>()?);
         Ok(seen)

@@ -19,6 +19,7 @@ use super::{
     queue::{
         Common, Look, Queue, Seen,
         conversation::Ticket,
+        names::Names,
         redis_layout::{self, Count, Layout, Line, Schedule, Shape, Stamp, number, of_seconds},
         site::{self, MOST_WORKERS, Site},
     },
@@ -32,7 +33,7 @@ const MOST_ACTIVE: usize = 200;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The queues.
+    /// The queues. A name may hold `*` and `?`.
     pub queue_names: Vec<String>,
     #[serde(flatten)]
     redis: RedisSettings,
@@ -58,14 +59,14 @@ impl Backend for Saq {
     const NAME: &'static str = "Saq";
 
     fn validate(settings: &Settings) -> Vec<Problem> {
-        let mut problems = site::problems_of_names(&settings.queue_names, "default");
+        let mut problems = Names::problems("queue_names", &settings.queue_names);
         problems.extend(settings.redis.problems());
         problems.extend(settings.common.problems(Sight::Workers));
         problems
     }
 
     fn build(settings: Settings, context: &Context) -> Result<Box<dyn Measure>, Problem> {
-        let site = Site::new(settings.queue_names, &settings.redis, &settings.common, context)?;
+        let site = Site::new(&settings.queue_names, &settings.redis, &settings.common, context)?;
         Ok(Box::new(Queue::new(Self { site }, &settings.common)))
     }
 }
@@ -91,9 +92,10 @@ fn layout(queue: &str) -> Layout {
 #[async_trait]
 impl Look for Saq {
     async fn look(&self) -> Result<Seen, MeasureError> {
+        let queues = self.site.found("zset", "saq:", |rest| rest.strip_suffix(":incomplete")).await?;
         let mut conversation = self.site.conversation();
         let moment = self.site.now();
-        let mut queues = self.site.ask(layout, moment, &mut conversation);
+        let mut asked_queues = self.site.ask(&queues, layout, moment, &mut conversation);
         let now = format!("{:.0}", redis_layout::milliseconds(moment));
         let mut ask_queue = |queue: &String| {
             let stats = format!("saq:{queue}:stats");
@@ -101,10 +103,10 @@ impl Look for Saq {
             let active = ["LRANGE", &format!("saq:{queue}:active"), "0", &MOST_ACTIVE.to_string()];
             (conversation.ask(&workers), conversation.ask(&active))
         };
-        let asked: Vec<(Ticket, Ticket)> = self.site.queues.iter().map(&mut ask_queue).collect();
+        let asked: Vec<(Ticket, Ticket)> = queues.iter().map(&mut ask_queue).collect();
         conversation.hear().await?;
 
-        site::ask_for_stamps(&mut queues, &mut conversation)?;
+        site::ask_for_stamps(&mut asked_queues, &mut conversation)?;
         let (mut names, mut jobs, mut all_known) = (BTreeSet::new(), Vec::new(), true);
         for (workers, active) in asked {
             // `saq:QUEUE:worker_info:ID`; the id may hold colons.
@@ -117,7 +119,7 @@ impl Look for Saq {
         }
         conversation.hear().await?;
 
-        let mut seen = site::seen(queues, &mut conversation)?;
+        let mut seen = site::seen(asked_queues, &mut conversation)?;
         let mut busy = BTreeSet::new();
         for job in jobs {
             let job: Option<Vec<u8>> = conversation.take(job)?;

@@ -23,6 +23,7 @@ use super::{
     queue::{
         Backlog, Common, Look, Oldest, Queue, Seen,
         conversation::{Conversation, Ticket},
+        names::Names,
         redis_layout::{self, Layout, Line, Shape, Stamp, age, of_either_unit},
         site::{self, MOST_WORKERS, Site},
     },
@@ -39,7 +40,7 @@ const DEAD_AFTER_MILLISECONDS: f64 = 60_000.0;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The queues.
+    /// The queues. A name may hold `*` and `?`.
     pub queue_names: Vec<String>,
     /// The namespace of all keys, where `redis-namespace` is used.
     pub namespace: String,
@@ -74,7 +75,7 @@ impl Backend for Sidekiq {
     const NAME: &'static str = "Sidekiq";
 
     fn validate(settings: &Settings) -> Vec<Problem> {
-        let mut problems = site::problems_of_names(&settings.queue_names, "default");
+        let mut problems = Names::problems("queue_names", &settings.queue_names);
         problems.extend(settings.redis.problems());
         problems.extend(settings.common.problems(Sight::Workers));
         problems
@@ -82,7 +83,7 @@ impl Backend for Sidekiq {
 
     fn build(settings: Settings, context: &Context) -> Result<Box<dyn Measure>, Problem> {
         let prefix = if settings.namespace.is_empty() { String::new() } else { format!("{}:", settings.namespace) };
-        let site = Site::new(settings.queue_names, &settings.redis, &settings.common, context)?;
+        let site = Site::new(&settings.queue_names, &settings.redis, &settings.common, context)?;
         Ok(Box::new(Queue::new(Self { site, prefix }, &settings.common)))
     }
 }
@@ -147,6 +148,11 @@ impl Sidekiq {
         conversation: &mut Conversation,
     ) -> Result<Option<Worker>, MeasureError> {
         let [info, busy, beat]: [Option<String>; 3] = conversation.take(process.record)?;
+        let beat = beat.and_then(|beat| of_either_unit(&beat.into()));
+        let (Some(info), Some(beat)) = (info, beat) else { return Ok(None) };
+        if now - beat > DEAD_AFTER_MILLISECONDS {
+            return Ok(None);
+        }
         let mut works = 0_u64;
         for ticket in process.works {
             for work in conversation.take::<Vec<Vec<u8>>>(ticket)? {
@@ -158,18 +164,12 @@ impl Sidekiq {
                 }
             }
         }
-        let beat = beat.and_then(|beat| of_either_unit(&beat.into()));
-        let (Some(info), Some(beat)) = (info, beat) else { return Ok(None) };
-        if now - beat > DEAD_AFTER_MILLISECONDS {
-            return Ok(None);
-        }
         let info: Value = serde_json::from_str(&info).unwrap_or_default();
         let busy = works > 0 || busy.as_deref() != Some("0");
         let worker = self.site.worker(&[info["hostname"].as_str().unwrap_or_default()], busy);
         let queues = info["queues"].as_array();
-        let serves_us = queues.is_none_or(|queues| {
-            queues.iter().any(|queue| self.site.queues.iter().any(|name| queue.as_str() == Some(name)))
-        });
+        let serves_us = queues
+            .is_none_or(|queues| queues.iter().filter_map(Value::as_str).any(|queue| self.site.names().mean(queue)));
         Ok(worker.filter(|worker| worker.process.is_some() || serves_us))
     }
 }
@@ -212,17 +212,18 @@ fn add_piece(
 #[async_trait]
 impl Look for Sidekiq {
     async fn look(&self) -> Result<Seen, MeasureError> {
+        let queues = self.site.listed(&format!("{}queues", self.prefix), "").await?;
         let mut conversation = self.site.conversation();
         let moment = self.site.now();
         let now = redis_layout::milliseconds(moment);
-        let mut queues = self.site.ask(|queue| self.layout(queue), moment, &mut conversation);
+        let mut asked_queues = self.site.ask(&queues, |queue| self.layout(queue), moment, &mut conversation);
         let pieces = self.ask_pieces(now, &mut conversation);
         let names = conversation.ask(&["SRANDMEMBER", &format!("{}processes", self.prefix), MOST_WORKERS]);
         conversation.hear().await?;
-        site::ask_for_stamps(&mut queues, &mut conversation)?;
+        site::ask_for_stamps(&mut asked_queues, &mut conversation)?;
         let processes = self.ask_processes(names, &mut conversation)?;
         conversation.hear().await?;
-        let mut seen = site::seen(queues, &mut conversation)?;
+        let mut seen = site::seen(asked_queues, &mut conversation)?;
         for piece in &pieces {
             add_piece(piece, now, &mut seen.queues, &mut conversation)?;
         }

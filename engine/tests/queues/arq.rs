@@ -52,6 +52,8 @@ async fn deferred_jobs_wait_only_when_their_time_has_come() {
     assert!(one < 30.0, "{one}");
     assert_eq!(arq(&redis, &["defer", "-100"]).await, json!(3));
     assert_eq!(counts(&*measure).await, json!([2, 0, 1]));
+    redis.tell(&["ZADD", "arq:abort", "1000", "some"]).await;
+    assert_eq!(counts(&*on(&redis, "Arq", json!({"queue_names": ["arq:*"]}))).await, json!([2, 0, 1]));
     let oldest = latency(&*measure).await.unwrap();
     assert!((100.0..130.0).contains(&oldest), "{oldest}");
 }

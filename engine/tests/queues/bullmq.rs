@@ -7,8 +7,8 @@ use testkit::{program::Program, services::Redis};
 
 use crate::support::{
     Claim, Language, Measure, Node, claim, detail,
-    redis_libraries::{counts, latency, on, release, work, workers},
-    until,
+    redis_libraries::{counts, latency, on, release, workers},
+    until, work,
 };
 
 /// How long BullMQ's programs may take to start, on two busy cores.
@@ -64,6 +64,7 @@ async fn prioritized_jobs_wait_and_delayed_jobs_only_when_due() {
                return redis.call('ZADD', KEYS[1], (redis.call('TIME')[1] - 100) * 1000 * 4096, id)";
     redis.tell(&["EVAL", due, "1", "bull:mails:delayed"]).await;
     assert_eq!(counts(&*measure).await, json!([5, 0, 1]));
+    assert_eq!(counts(&*on(&redis, "Bullmq", json!({"queue_names": ["?ails"]}))).await, json!([5, 0, 1]));
     let oldest = latency(&*measure).await.unwrap();
     assert!((99.0..130.0).contains(&oldest), "{oldest}");
 }

@@ -70,6 +70,9 @@ async fn delayed_messages_wait_when_they_are_due_and_other_queues_do_not_count()
     assert_eq!(counts(&*measure).await, json!([1, 0, 1]));
     let oldest = latency(&*measure).await.unwrap();
     assert!((100.0..130.0).contains(&oldest), "{oldest}");
+    let by_pattern = on(&redis, "Dramatiq", json!({"queue_names": ["*"]}));
+    assert_eq!(counts(&*by_pattern).await, json!([2, 0, 1]));
+    assert_eq!(detail(&*by_pattern).await["queues"].as_object().unwrap().len(), 2);
 }
 
 async fn what_a_worker_fetched_is_in_progress_and_what_it_delays_is_scheduled() {

@@ -65,6 +65,8 @@ async fn waiting_scheduled_and_due_jobs_are_told_apart_and_the_oldest_is_the_fir
     let both = on(&redis, "Rq", json!({"queue_names": ["default", "other"]}));
     rq(&redis, "enqueue", &["other", "5"]).await;
     assert_eq!(counts(&*both).await, json!([9, 0, 1]));
+    let by_pattern = on(&redis, "Rq", json!({"queue_names": ["oth??", "default", "nothing*"]}));
+    assert_eq!(counts(&*by_pattern).await, json!([9, 0, 1]));
     assert_eq!(counts(&*measure).await, json!([4, 0, 1]));
 }
 

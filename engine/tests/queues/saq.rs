@@ -53,6 +53,7 @@ async fn scheduled_jobs_wait_only_when_their_time_has_come() {
     // Its time has come, and no worker is there to move it into the queue.
     saq(&redis, &["schedule", "-100"]).await;
     assert_eq!(counts(&*measure).await, json!([3, 0, 1]));
+    assert_eq!(counts(&*on(&redis, "Saq", json!({"queue_names": ["def*"]}))).await, json!([3, 0, 1]));
     let oldest = latency(&*measure).await.unwrap();
     assert!((99.0..130.0).contains(&oldest), "{oldest}");
 }

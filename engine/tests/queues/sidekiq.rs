@@ -8,8 +8,8 @@ use testkit::{program::Program, services::Redis};
 
 use crate::support::{
     Claim, Language, Ruby, claim, detail,
-    redis_libraries::{counts, latency, on, release, work, workers},
-    until,
+    redis_libraries::{counts, latency, on, release, workers},
+    until, work,
 };
 
 /// How long Sidekiq's programs may take to start and to tell their state, on two busy cores.
@@ -59,6 +59,9 @@ async fn scheduled_jobs_count_for_their_own_queue_and_wait_when_due() {
     assert!((100.0..130.0).contains(&oldest), "{oldest}");
     let both = on(&redis, "Sidekiq", json!({"queue_names": ["default", "other"]}));
     assert_eq!(counts(&*both).await, json!([5, 0, 2]));
+    // Sidekiq lists a queue once something was put into it.
+    let by_pattern = on(&redis, "Sidekiq", json!({"queue_names": ["*"]}));
+    assert_eq!(counts(&*by_pattern).await, json!([4, 0, 1]));
 }
 
 async fn stamps_in_seconds_and_in_milliseconds_are_the_same_age() {

@@ -271,10 +271,12 @@ mod tests {
     };
     use crate::clock::SystemClock;
 
-    /// Workers as a test says: name, queues, ids of running tasks, ids of reserved tasks, whether it answers.
+    /// A worker as a test says: its name, its queue, the ids of what it runs, whether it answers.
+    type Told = (&'static str, &'static str, Vec<&'static str>, bool);
+
     #[derive(Default)]
     struct Staff {
-        workers: Mutex<Vec<(&'static str, &'static str, Vec<&'static str>, bool)>>,
+        workers: Mutex<Vec<Told>>,
         rounds: Mutex<Vec<Vec<Ask>>>,
     }
 

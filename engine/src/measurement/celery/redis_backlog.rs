@@ -22,8 +22,9 @@ use super::{
 };
 use crate::measurement::queue::{Backlog, Oldest};
 
-/// A worker's book may be behind by so much: the task was delivered and the worker has not written it down.
-const DELIVERED_JUST_NOW: Duration = Duration::from_secs(3);
+/// A worker's book may be behind by so much: a task was delivered, or its time came, and the worker has not written it
+/// down; or its clock is behind ours.
+const JUST_NOW: Duration = Duration::from_secs(3);
 
 /// What became of a task that was delivered and not acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,14 +73,14 @@ pub fn delivered<'a>(
         let fate = match &known {
             _ if task.is_scheduled(now) => Fate::Scheduled,
             None => Fate::Waiting,
-            Some((answer, known)) => fate(task, answer, known, queue),
+            Some((answer, known)) => fate(task, answer, known, queue, now),
         };
         delivered.push((tag.as_str(), queue.to_owned(), task, fate));
     }
     delivered
 }
 
-fn fate(task: &Task, answer: &Answer, known: &Known, queue: &str) -> Fate {
+fn fate(task: &Task, answer: &Answer, known: &Known, queue: &str, now: Timestamp) -> Fate {
     let Some(id) = &task.id else { return Fate::Waiting };
     let workers = || answer.workers.values();
     if workers().any(|worker| worker.active.iter().any(|running| running.id == *id)) {
@@ -90,7 +91,8 @@ fn fate(task: &Task, answer: &Answer, known: &Known, queue: &str) -> Fate {
         Known::But { queues, .. } => !queues.contains(queue) && workers().all(|worker| worker.reserved.is_some()),
         Known::Nothing => false,
     };
-    if !all_told || workers().any(|worker| worker.reserved.iter().flatten().any(|held| held == id)) {
+    let due_just_now = task.eta.is_some_and(|eta| eta + JUST_NOW > now);
+    if !all_told || due_just_now || workers().any(|worker| worker.reserved.iter().flatten().any(|held| held == id)) {
         return Fate::Waiting;
     }
     Fate::Held(ByNobody::Suspected)
@@ -104,7 +106,7 @@ pub fn judged(delivered: Option<f64>, asked: Timestamp, now: Timestamp, visibili
     let delivered = delivered?;
     Some(if delivered + visibility.as_secs_f64() <= since_epoch(now) {
         Fate::Held(ByNobody::Due)
-    } else if delivered > since_epoch(asked) - DELIVERED_JUST_NOW.as_secs_f64() {
+    } else if delivered > since_epoch(asked) - JUST_NOW.as_secs_f64() {
         Fate::Waiting
     } else {
         Fate::Held(ByNobody::Later)
@@ -272,4 +274,162 @@ fn oldest<'a>(due: impl Iterator<Item = &'a Element>, now: Timestamp) -> Oldest 
 
 fn age(task: Option<&Task>, now: Timestamp) -> Oldest {
     task.and_then(|task| task.age(now)).map_or(Oldest::NoStamp, Oldest::Since)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{
+        super::answer::{Route, Running, Worker},
+        *,
+    };
+
+    const NOW: &str = "2026-11-23T12:00:00Z";
+
+    fn now() -> Timestamp {
+        NOW.parse().unwrap()
+    }
+
+    fn ago(seconds: u64) -> Timestamp {
+        now() - Duration::from_secs(seconds)
+    }
+
+    fn task(id: &str, queue: &str) -> Task {
+        Task { id: Some(id.to_owned()), routing_key: queue.to_owned(), ..Task::default() }
+    }
+
+    fn later(id: &str, queue: &str) -> Task {
+        Task { eta: Some(now() + Duration::from_secs(60)), ..task(id, queue) }
+    }
+
+    fn unacked(tasks: &[Task]) -> Unacked {
+        let tagged = tasks.iter().map(|task| (task.id.clone().unwrap(), Some(task.clone())));
+        Unacked { length: tasks.len() as u64, tasks: tagged.collect(), is_whole: true }
+    }
+
+    /// One worker that serves `mail` and runs and holds these.
+    fn answer(active: &[&str], reserved: &[&str]) -> Answer {
+        let running = |id: &&str| Running {
+            id: (*id).to_owned(),
+            exchange: String::new(),
+            routing_key: "mail".to_owned(),
+            acknowledged: false,
+        };
+        let route =
+            Route { queue: "mail".into(), exchange: "mail".into(), is_topic: false, routing_key: "mail".into() };
+        let worker = Worker {
+            active: active.iter().map(running).collect(),
+            reserved: Some(reserved.iter().map(|id| (*id).to_owned()).collect()),
+            routes: Some(Arc::new([route])),
+        };
+        Answer { workers: BTreeMap::from([("worker@a".to_owned(), worker)]), listeners: Some(1), ..Answer::default() }
+    }
+
+    fn fates(tasks: &[Task], answer: Option<&Answer>) -> Vec<Fate> {
+        let unacked = unacked(tasks);
+        delivered(&unacked, answer, &|name| name == "mail", now()).iter().map(|(.., fate)| *fate).collect()
+    }
+
+    #[test]
+    fn each_delivered_task_has_the_fate_that_a_worker_gives_it() {
+        let tasks = [task("1", "mail"), task("2", "mail"), task("3", "mail"), later("4", "mail"), task("5", "video")];
+        let suspected = Fate::Held(ByNobody::Suspected);
+        let told = answer(&["1"], &["2"]);
+        assert_eq!(fates(&tasks, Some(&told)), [Fate::Running, Fate::Waiting, suspected, Fate::Scheduled]);
+        assert_eq!(fates(&tasks, None), [Fate::Waiting, Fate::Waiting, Fate::Waiting, Fate::Scheduled]);
+        // When somebody was not heard, nobody is accused.
+        let silent = Answer { silent: 1, ..told.clone() };
+        assert_eq!(fates(&tasks[2..3], Some(&silent)), [Fate::Waiting]);
+        // Its time came this second; the worker is about to write it down.
+        let just_due = Task { eta: Some(ago(1)), ..task("6", "mail") };
+        assert_eq!(fates(&[just_due], Some(&told)), [Fate::Waiting]);
+    }
+
+    #[test]
+    fn a_task_of_nobody_waits_when_the_broker_gives_it_to_the_next() {
+        let hour = Duration::from_secs(3600);
+        let fate = |seconds_ago: u64| judged(Some(ago(seconds_ago).as_duration().as_secs_f64()), ago(1), now(), hour);
+        assert_eq!(fate(3600), Some(Fate::Held(ByNobody::Due)));
+        assert_eq!(fate(3599), Some(Fate::Held(ByNobody::Later)));
+        assert_eq!(fate(2), Some(Fate::Waiting));
+        assert_eq!(judged(None, ago(1), now(), hour), None);
+    }
+
+    fn mail(reading: &Reading, answer: Option<&Answer>) -> Backlog {
+        let is_ours = |name: &str| name == "mail";
+        let delivered = delivered(&reading.unacked, answer, &is_ours, now());
+        backlogs(reading, &delivered, answer, &is_ours, now(), "").remove("mail").unwrap()
+    }
+
+    fn list(oldest: Vec<Element>) -> List {
+        List { length: oldest.len() as u64, oldest, pieces: Vec::new() }
+    }
+
+    #[test]
+    fn lists_and_delivered_tasks_add_up_and_the_oldest_of_all_counts() {
+        let sent = |id: &str, seconds: u64| Task { sent: Some(ago(seconds)), ..task(id, "mail") };
+        let lists = vec![list(vec![Some(later("1", "mail")), Some(sent("2", 30))]), list(vec![Some(sent("3", 90))])];
+        let mut reading = Reading { queues: BTreeMap::from([("mail".to_owned(), lists)]), ..Reading::default() };
+        reading.unacked = unacked(&[sent("4", 200), sent("5", 120)]);
+        let backlog = mail(&reading, Some(&answer(&["4"], &["5"])));
+        let expected = Backlog {
+            waiting: 3,
+            in_progress: Some(1),
+            scheduled: Some(1),
+            oldest: Oldest::Since(Duration::from_secs(120)),
+            estimate: None,
+        };
+        assert_eq!(backlog, expected);
+        assert_eq!(mail(&reading, None).in_progress, None);
+    }
+
+    #[test]
+    fn an_eta_that_came_late_does_not_hide_who_waits_longer_behind_it() {
+        let due = Task { eta: Some(ago(5)), sent: Some(ago(500)), ..task("1", "mail") };
+        let behind = Task { sent: Some(ago(60)), ..task("2", "mail") };
+        let unstamped = task("3", "mail");
+        let oldest = |tasks: &[&Task]| {
+            let elements: Vec<Element> = tasks.iter().map(|task| Some((*task).clone())).collect();
+            super::oldest(elements.iter(), now())
+        };
+        assert_eq!(oldest(&[&due, &behind, &unstamped]), Oldest::Since(Duration::from_secs(60)));
+        assert_eq!(oldest(&[&due]), Oldest::Since(Duration::from_secs(5)));
+        assert_eq!(oldest(&[&due, &unstamped, &behind]), Oldest::NoStamp);
+        assert_eq!(oldest(&[]), Oldest::Nothing);
+        assert_eq!(super::oldest([None].iter(), now()), Oldest::NoStamp);
+    }
+
+    #[test]
+    fn a_list_of_which_pieces_were_seen_is_an_estimate_that_says_so() {
+        let (due, planned) = (Some(task("1", "mail")), Some(later("2", "mail")));
+        let piece = vec![due.clone(), planned.clone()];
+        let long = List { length: 1000, oldest: vec![planned; 10], pieces: vec![piece; 10] };
+        let reading = Reading { queues: BTreeMap::from([("mail".to_owned(), vec![long])]), ..Reading::default() };
+        let backlog = mail(&reading, None);
+        assert_eq!((backlog.waiting, backlog.scheduled), (495, Some(505)));
+        let words = backlog.estimate.unwrap();
+        assert!(words.starts_with("30 of 1000 tasks were looked at; waiting is within 1"), "{words}");
+        assert!(words.ends_with("the latency is at least this"), "{words}");
+    }
+
+    #[test]
+    fn a_part_of_what_is_delivered_stands_for_all_of_it() {
+        let mut reading = Reading { unacked: unacked(&[task("1", "mail"), later("2", "mail")]), ..Reading::default() };
+        reading.unacked.tasks.extend([("x".to_owned(), None), ("y".to_owned(), Some(task("y", "video")))]);
+        reading.unacked.length = 400;
+        reading.unacked.is_whole = false;
+        let backlog = mail(&reading, None);
+        assert_eq!((backlog.waiting, backlog.scheduled), (100, Some(100)));
+        assert!(backlog.estimate.is_some());
+    }
+
+    #[test]
+    fn patterns_that_find_nothing_are_an_empty_queue_whose_work_is_unknown_when_nobody_was_asked() {
+        let found =
+            |answer: Option<&Answer>| backlogs(&Reading::default(), &Vec::new(), answer, &|_| false, now(), "a*");
+        assert_eq!(found(None)["a*"].in_progress, None);
+        assert_eq!(found(Some(&Answer::default()))["a*"].in_progress, Some(0));
+        assert_eq!(found(Some(&Answer { silent: 1, ..Answer::default() }))["a*"].in_progress, None);
+    }
 }

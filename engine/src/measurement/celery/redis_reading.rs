@@ -48,6 +48,9 @@ const LEAST_MESSAGE_BYTES: usize = 256;
 /// What is remembered of a size fades by this each time, so that one large message does not make pieces small for ever.
 const FADING: f64 = 0.9;
 
+/// Sizes are remembered of so many lists; more were never asked in one question.
+const MOST_REMEMBERED: usize = 100_000;
+
 /// The golden ratio: its multiples fill the space between two pieces evenly.
 const PHASE_STEP: f64 = 0.618_033_988_75;
 
@@ -293,6 +296,10 @@ impl Reader {
         if count > 0 {
             let mean = bytes as f64 / count as f64;
             let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+            if sizes.len() >= MOST_REMEMBERED {
+                // Queues that patterns meant once. Those that are still there are learned anew.
+                sizes.clear();
+            }
             let known = sizes.entry(key.to_owned()).or_insert(mean);
             *known = mean.max(*known * FADING);
         }

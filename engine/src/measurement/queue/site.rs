@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::{
     Common, Seen,
     conversation::Conversation,
+    names::{Finder, Names},
     redis_layout::{Layout, Measuring},
 };
 use crate::{
@@ -20,15 +21,14 @@ use crate::{
 /// As many workers of one queue are looked at; a process with more is not told apart.
 pub const MOST_WORKERS: &str = "1000";
 
-/// As many queues are measured by one backend; more are a slip.
-const MOST_QUEUES: usize = 1000;
+/// As many names are taken from a library's own list of its queues.
+const MOST_LISTED: &str = "10000";
 
 /// Where a library is used: which queues, on which server, for which platform.
 pub struct Site {
     /// The server.
     pub server: Arc<Server>,
-    /// The queues.
-    pub queues: Vec<String>,
+    finder: Finder,
     platform: Arc<dyn Scale>,
     shared: Arc<Shared>,
     limit: Duration,
@@ -39,14 +39,50 @@ impl Site {
     ///
     /// # Errors
     /// When the server's address is none.
-    pub fn new(queues: Vec<String>, redis: &Settings, common: &Common, context: &Context) -> Result<Self, Problem> {
+    pub fn new(queues: &[String], redis: &Settings, common: &Common, context: &Context) -> Result<Self, Problem> {
         Ok(Self {
             server: Server::of(redis, &context.shared)?,
-            queues,
+            finder: Finder::new(queues),
             platform: context.platform.clone(),
             shared: context.shared.clone(),
             limit: common.timeout_seconds.duration(),
         })
+    }
+
+    /// The names and patterns of the settings.
+    #[must_use]
+    pub fn names(&self) -> &Names {
+        self.finder.names()
+    }
+
+    /// The queues, where the library lists them in a set, each with `before` before its name.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or a pattern means too many.
+    pub async fn listed(&self, set: &str, before: &str) -> Result<Arc<[String]>, MeasureError> {
+        let list = async {
+            let mut conversation = self.conversation();
+            let names = conversation.ask(&["SRANDMEMBER", set, MOST_LISTED]);
+            conversation.hear().await?;
+            let names: Vec<String> = conversation.take(names)?;
+            Ok(names.iter().filter_map(|name| name.strip_prefix(before)).map(str::to_owned).collect())
+        };
+        self.finder.find(&self.shared.clock.now(), list).await
+    }
+
+    /// The queues, where each that has an item has a key of this kind, with `before` before its name; `rest` makes the
+    /// name from what follows.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or a pattern means too many.
+    pub async fn found(
+        &self,
+        kind: &str,
+        before: &str,
+        rest: fn(&str) -> Option<&str>,
+    ) -> Result<Arc<[String]>, MeasureError> {
+        let queue = |key: &str| rest(key.strip_prefix(before)?).map(str::to_owned);
+        self.finder.find_in_redis(&self.server, kind, before, queue, self.limit).await
     }
 
     /// A conversation with the server.
@@ -72,12 +108,13 @@ impl Site {
     /// Asks for everything that the table says, of every queue.
     pub fn ask(
         &self,
+        queues: &[String],
         layout: impl Fn(&str) -> Layout,
         now: Timestamp,
         conversation: &mut Conversation,
     ) -> Vec<(String, Measuring)> {
         let ask = |queue: &String| (queue.clone(), Measuring::ask(layout(queue), now, conversation));
-        self.queues.iter().map(ask).collect()
+        queues.iter().map(ask).collect()
     }
 
     /// The worker that goes by these names, the best first; nothing when it runs in another process. A name may end in
@@ -118,15 +155,4 @@ pub fn seen(queues: Vec<(String, Measuring)>, conversation: &mut Conversation) -
         seen.queues.insert(name, backlog);
     }
     Ok(seen)
-}
-
-/// What is wrong with names of queues.
-#[must_use]
-pub fn problems_of_names(names: &[String], example: &str) -> Vec<Problem> {
-    let allowed = format!("1 to {MOST_QUEUES} names of queues, such as {example}");
-    if names.is_empty() || names.len() > MOST_QUEUES {
-        return vec![Problem::new("queue_names", format!("{} names", names.len()), allowed)];
-    }
-    let empty = names.iter().any(|name| name.trim().is_empty());
-    empty.then(|| Problem::new("queue_names", "an empty name", allowed)).into_iter().collect()
 }

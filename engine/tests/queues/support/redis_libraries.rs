@@ -4,12 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use autoscalebot_core::{
-    busy::{Work, Worker},
-    names::ProcessName,
-    registry::find,
-    step::Order,
-};
+use autoscalebot_core::{busy::Worker, names::ProcessName, registry::find, step::Order};
 use autoscalebot_engine::{
     config::BackendSettings,
     measurement::{BACKENDS, Context, Measure},
@@ -18,7 +13,7 @@ use autoscalebot_engine::{
 use serde_json::{Value, json};
 use testkit::services::Redis;
 
-use super::shared;
+use super::{shared, work};
 
 /// A platform of which only the names matter: `worker.3` is number 3 of the process that is measured, `web.1` another's.
 struct Names;
@@ -71,11 +66,6 @@ pub async fn counts(measure: &dyn Measure) -> Value {
 /// The seconds that the oldest waits; nothing when it has no stamp.
 pub async fn latency(measure: &dyn Measure) -> Option<f64> {
     super::detail(measure).await["latency_seconds"].as_f64()
-}
-
-/// What is known of the work.
-pub async fn work(measure: &dyn Measure) -> Work {
-    *measure.measure().await.unwrap().work.unwrap()
 }
 
 /// The workers that are seen, in the order of their numbers.
