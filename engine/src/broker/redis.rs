@@ -267,7 +267,10 @@ struct Question<'a> {
 
 impl Drop for Question<'_> {
     fn drop(&mut self) {
-        if !self.over && self.open.answers.load(Ordering::Relaxed) == self.before {
+        // A lone server answers in order: whatever came since says that it is alive. Of a Cluster's nodes, the one that was
+        // asked may be gone while the others answer.
+        let nothing_came = self.open.answers.load(Ordering::Relaxed) == self.before;
+        if !self.over && (nothing_came || self.server.is_cluster()) {
             self.server.leave(self.open.number);
         }
     }

@@ -45,6 +45,7 @@ pub fn claims() -> Vec<Claim> {
         claim("a_cluster_answers_for_keys_on_every_master", a_cluster_answers_for_keys_on_every_master),
         claim("a_cluster_and_a_lone_server_are_not_taken_for_each_other", a_cluster_and_a_lone_server),
         claim("a_cluster_that_lost_a_master_is_unknown_and_found_again", a_cluster_that_lost_a_master),
+        claim("a_node_that_stands_still_spoils_no_other_keys_of_a_cluster", a_node_that_stands_still),
         claim("a_server_that_loads_or_babbles_is_unknown", a_server_that_loads_or_babbles),
         claim("a_server_that_is_full_not_there_or_has_no_such_database_is_told", a_server_that_is_full),
         claim("a_refused_command_spoils_no_other_answer", a_refused_command_spoils_no_other_answer),
@@ -313,6 +314,27 @@ async fn a_cluster_that_lost_a_master() {
     cluster.nodes[2].restart().await;
     let limit = Duration::from_secs(20);
     until("the cluster is whole", limit, async || server.ask(&lengths(&keys), LIMIT).await.is_ok()).await;
+}
+
+async fn a_node_that_stands_still() {
+    let cluster = Cluster::start(&[]).await;
+    // One of the nodes that we are told of accepts connections and says nothing.
+    let mute = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("redis://127.0.0.1:{};{}", mute.local_addr().unwrap().port(), cluster.url());
+    let server = server(&json!({"url": url, "cluster": true}));
+    let keys = ["a", "b", "c", "d", "e", "f"];
+    assert!(server.ask(&lengths(&keys), LIMIT).await.is_ok());
+    cluster.nodes[2].pause();
+    // By their slots, a is on the last master, b and c on the others.
+    let short = Duration::from_millis(1500);
+    assert_eq!(length_within(&server, "b", short).await, Ok(0));
+    let error = length_within(&server, "a", short).await.unwrap_err();
+    assert!(["timeout", "cluster_down"].contains(&&*error.key), "{error}");
+    for key in ["b", "c"] {
+        assert_eq!(length(&server, key).await, Ok(0), "{key}, over a new connection");
+    }
+    cluster.nodes[2].resume();
+    until("it is whole", LIMIT * 4, async || server.ask(&lengths(&keys), LIMIT).await.is_ok()).await;
 }
 
 /// A server that answers every command with the same.

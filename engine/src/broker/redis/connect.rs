@@ -33,7 +33,10 @@ const CLUSTER_RETRIES: u32 = 3;
 /// The longest pause between those tries, in milliseconds.
 const CLUSTER_RETRY_WAIT_MS: u64 = 200;
 
-/// For the library's own limits, which would otherwise be shorter than those of a bot.
+/// The library waits for all nodes that it knows of; so long one that does not answer holds up the others.
+const CLUSTER_NODE_LIMIT: Duration = Duration::from_secs(1);
+
+/// For the library's own limit on answers, which would otherwise be shorter than that of a bot.
 const LONGER_THAN_ANY_LIMIT: Duration = Duration::from_secs(3600);
 
 /// A connection that many may use at a time. Dropping the last clone closes it.
@@ -96,7 +99,7 @@ impl Connection {
                     .retries(CLUSTER_RETRIES)
                     .max_retry_wait(CLUSTER_RETRY_WAIT_MS)
                     .min_retry_wait(CLUSTER_RETRY_WAIT_MS / 10)
-                    .connection_timeout(LONGER_THAN_ANY_LIMIT)
+                    .connection_timeout(CLUSTER_NODE_LIMIT)
                     .response_timeout(LONGER_THAN_ANY_LIMIT)
                     .tcp_settings(tcp_settings())
                     .connection_concurrency_limit(COMMANDS_IN_FLIGHT);

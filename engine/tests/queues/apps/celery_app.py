@@ -51,6 +51,17 @@ def late(gate, *rest):
     hold(gate, *rest)
 
 
+@app.task
+def relay(left, done):
+    """Sends the next one before it ends, so that there is always one; the last one writes the file before it ends."""
+    time.sleep(0.02)
+    if left:
+        relay.delay(left - 1, done)
+    else:
+        pathlib.Path(done).touch()
+    time.sleep(0.02)
+
+
 @app.task(bind=True, max_retries=1)
 def again(self):
     raise self.retry(countdown=300)

@@ -41,6 +41,7 @@ pub fn claims() -> Vec<Claim> {
         ),
         claim("without_inspection_nothing_in_progress_is_claimed", without_inspection_nothing_in_progress_is_claimed),
         claim("a_hundred_measurements_ask_the_workers_once", a_hundred_measurements_ask_the_workers_once),
+        claim("while_something_is_under_way_no_look_misses_it", while_something_is_under_way_no_look_misses_it),
         claim("a_user_with_the_rights_of_the_docs_may_ask", a_user_with_the_rights_of_the_docs_may_ask),
         claim("nothing_of_the_question_is_left_in_redis", nothing_of_the_question_is_left_in_redis),
     ]
@@ -343,6 +344,34 @@ async fn nothing_of_the_question_is_left_in_redis() {
     until("all is tidied up", SOON, async || keys().await.is_empty()).await;
     let output = worker.output();
     assert!(!output.contains("ERROR") && !output.contains("Traceback"), "{output}");
+}
+
+/// Each task sends the next before it ends, so at every moment there is at least one: in the list, on its way to one of two
+/// workers, held, or running. The last one leaves a file before it ends; who sees nothing before that has missed one.
+async fn while_something_is_under_way_no_look_misses_it() {
+    let redis = Redis::start(&[]).await;
+    let app = App::on(&redis);
+    let options = ["--concurrency", "1", "--prefetch-multiplier", "1"];
+    let _workers = tokio::join!(app.worker("worker@celery.1", &options), app.worker("worker@celery.2", &options));
+    let done = app.folder.path().join("done");
+    let looks = async |measure: &dyn Measure| {
+        for looks in 0_u32.. {
+            let seen = measure.measure().await.unwrap();
+            let work = seen.work.unwrap();
+            let is_drained = work.waiting == 0 && work.in_progress == InProgress::ByWorkers(0);
+            let all_free = work.waiting == 0 && !work.workers.as_ref().unwrap().iter().any(|worker| worker.busy);
+            if is_drained || all_free {
+                assert!(done.exists(), "something was missed: {:?}", seen.detail);
+                return looks;
+            }
+        }
+        0
+    };
+    app.send(json!([{"task": "relay", "args": [120, done.to_str().unwrap()]}])).await;
+    // Each with a channel of its own, so that there are many looks in a short time.
+    let measures: Vec<_> = (0..6).map(|_| queue(&redis, json!({}))).collect();
+    let counts = futures_util::future::join_all(measures.iter().map(|measure| looks(&**measure))).await;
+    assert!(counts.iter().sum::<u32>() >= 12, "{counts:?}");
 }
 
 async fn a_user_with_the_rights_of_the_docs_may_ask() {
