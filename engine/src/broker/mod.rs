@@ -5,6 +5,8 @@
 //! connects again after a failure with growing pauses, and is gone, with its connections, when the last bot that uses it
 //! is. Its errors never hold credentials.
 
+#[cfg(feature = "nats")]
+pub mod nats;
 pub mod pause;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;

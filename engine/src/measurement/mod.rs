@@ -14,6 +14,8 @@ pub mod dramatiq;
 pub mod dramatiq_rabbitmq;
 pub mod heroku_service_time;
 pub mod huey;
+#[cfg(feature = "nats")]
+pub mod nats_consumer;
 #[cfg(feature = "sql")]
 pub mod procrastinate;
 pub mod queue;
@@ -63,6 +65,8 @@ pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[
     entry::<dramatiq_rabbitmq::DramatiqRabbitmq>(),
     #[cfg(feature = "rabbitmq")]
     entry::<rabbitmq_queue::RabbitmqQueue>(),
+    #[cfg(feature = "nats")]
+    entry::<nats_consumer::NatsConsumer>(),
     #[cfg(feature = "sql")]
     entry::<procrastinate::Procrastinate>(),
     #[cfg(feature = "sql")]

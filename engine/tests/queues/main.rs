@@ -10,6 +10,8 @@ mod bullmq;
 mod celery_redis;
 mod dramatiq;
 mod huey;
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(feature = "sql")]
 mod procrastinate;
 mod rabbitmq_queue;
@@ -52,6 +54,8 @@ const FILES: &[(&str, Claims)] = &[
     ("services", services::claims),
     ("sidekiq", sidekiq::claims),
     ("rabbitmq_queue", rabbitmq_queue::claims),
+    #[cfg(feature = "nats")]
+    ("nats", nats::claims),
     #[cfg(feature = "sql")]
     ("procrastinate", procrastinate::claims),
     ("redis_plain", redis_plain::claims),
