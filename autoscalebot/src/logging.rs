@@ -16,6 +16,10 @@ use crate::cli::Surroundings;
 /// What is logged when nobody says otherwise.
 const DEFAULT_FILTER: &str = "info";
 
+/// What is never logged, whatever is wished: RabbitMQ's library takes an answer such as "no such queue" for an error of its
+/// own, and what it sends for a trace, which would show passwords.
+const NEVER: &str = "lapin=off";
+
 /// Lines that may wait for a slow reader; about two megabytes. More are dropped.
 const MOST_LINES_WAITING: usize = 10_000;
 
@@ -33,7 +37,11 @@ pub fn start(surroundings: &Surroundings) -> Result<WorkerGuard, String> {
             filter => filters.push(filter),
         }
     }
-    let filter = if filters.is_empty() { DEFAULT_FILTER.to_owned() } else { filters.join(",") };
+    if filters.is_empty() {
+        filters.push(DEFAULT_FILTER);
+    }
+    filters.push(NEVER);
+    let filter = filters.join(",");
     let filter = EnvFilter::try_new(&filter).map_err(|error| {
         format!("{} is {wish:?}: {error}; expected a level such as info, and text or json", LOG.name)
     })?;

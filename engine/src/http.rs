@@ -12,7 +12,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use reqwest::{Client, Request, RequestBuilder, Response, StatusCode, Url, header::HeaderMap, redirect};
+use reqwest::{
+    Certificate, Client, ClientBuilder, Request, RequestBuilder, Response, StatusCode, Url, header::HeaderMap, redirect,
+};
 
 /// How we introduce ourselves.
 pub const USER_AGENT: &str = concat!("autoscalebot/", env!("CARGO_PKG_VERSION"));
@@ -49,12 +51,30 @@ impl HttpClients {
     }
 }
 
-fn build(connecting: Connecting) -> Client {
+/// A client that also trusts whom these certificates (PEM) vouch for, beside those whom the system trusts.
+///
+/// # Errors
+/// When they are no certificates.
+pub fn trusting(connecting: Connecting, certificates: &str) -> Result<Client, String> {
+    let certificates = Certificate::from_pem_bundle(certificates.as_bytes()).map_err(|error| root_cause(&error))?;
+    builder(connecting).tls_certs_merge(certificates).build().map_err(|error| root_cause(&error))
+}
+
+/// Makes TLS possible, for everything in the program that connects.
+pub(crate) fn install_tls() {
     static PROVIDER: OnceLock<()> = OnceLock::new();
     PROVIDER.get_or_init(|| {
         // One TLS provider for the whole program. An error means that one is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
+}
+
+fn build(connecting: Connecting) -> Client {
+    builder(connecting).build().expect("an HTTP client can be built from constant options")
+}
+
+fn builder(connecting: Connecting) -> ClientBuilder {
+    install_tls();
     let redirects =
         if connecting.follow_redirects { redirect::Policy::limited(MAX_REDIRECTS) } else { redirect::Policy::none() };
     Client::builder()
@@ -62,8 +82,6 @@ fn build(connecting: Connecting) -> Client {
         .redirect(redirects)
         .pool_max_idle_per_host(if connecting.reuse { MAX_IDLE_PER_HOST } else { 0 })
         .referer(false)
-        .build()
-        .expect("an HTTP client can be built from constant options")
 }
 
 /// A complete answer.

@@ -299,7 +299,11 @@ fn free_ones_first() {
         let after = names(address).await;
         assert_eq!((after.get("web.2"), after.get("web.3")), (before.get("web.2"), before.get("web.3")));
         assert_eq!(local.count().await, Ok(2));
-        assert_eq!([local.whose("web.1"), local.whose("web.3")], [Whose::Another, Whose::Number(3)], "web.1 is leaving");
+        assert_eq!(
+            [local.whose("web.1"), local.whose("web.3")],
+            [Whose::Another, Whose::Number(3)],
+            "web.1 is leaving"
+        );
         assert_eq!(scale(&*local, 3).await, Scaled::Done);
         until("web.1 is back", async || names(address).await.contains_key("web.1")).await;
         local.shutdown(Duration::from_secs(4)).await;

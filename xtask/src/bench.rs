@@ -7,6 +7,7 @@
 mod fleet;
 mod idle;
 mod machine;
+mod queues;
 
 use std::{fs, path::Path, time::Duration};
 
@@ -14,6 +15,7 @@ use anyhow::{Result, bail};
 
 pub use fleet::fleet;
 pub use idle::idle;
+pub use queues::queues;
 
 use crate::run::{cargo, root, run};
 

@@ -27,9 +27,10 @@ Usage: cargo xtask <chore>
   docs [--check]    writes the generated parts of docs/; with --check, says what is out of date
   tools             installs what the tests need, saying what and why
   bench fleet       what an evaluation costs, with 100, 1 000 and 10 000 processes
+  bench queues      what a measurement of a queue costs, with 1 000 queues on one Redis
   bench idle        what the program costs that does nothing: memory, size, time to start
       [--write]     also writes the result into docs/benchmarks.md
-      [--counts N,N] [--seconds S]   (fleet) other sizes, another length of each run
+      [--counts N,N] [--seconds S]   (fleet, queues) other sizes, another length of each run
 ";
 
 fn main() -> ExitCode {
@@ -55,6 +56,7 @@ fn chore() -> Result<ExitCode> {
         ["docs", "--check"] => docs::check()?,
         ["tools"] => tools::install()?,
         ["bench", "fleet", options @ ..] => bench::fleet(options)?,
+        ["bench", "queues", options @ ..] => bench::queues(options)?,
         ["bench", "idle", options @ ..] => bench::idle(options)?,
         other => bail!("there is no chore {:?}; `cargo xtask help` lists them", other.join(" ")),
     }

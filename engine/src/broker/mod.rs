@@ -8,6 +8,8 @@
 #[cfg(feature = "nats")]
 pub mod nats;
 pub mod pause;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
 pub mod redis;
 #[cfg(feature = "sql")]
 pub mod sql;

@@ -1,202 +1,356 @@
-//! Redis servers: how to reach one, and one connection for all bots that use it.
+//! Redis servers: one connection for all bots that use one, whether it stands alone, behind Sentinels, or is a Cluster.
 //!
 //! Redis answers commands of one connection in the order they came, and any number of questions may be under way; so one
 //! connection carries the pipelines of all bots. Only questions are asked that change nothing and may be asked twice:
 //! when a connection turns out to be broken, the question is asked once more on a new one, so that a restarted server
-//! costs no measurement. Nothing here blocks (`BRPOP`), because that would hold up everyone.
+//! costs no measurement. Nothing here blocks (`BRPOP`), because that would hold up everyone; who must block, or write,
+//! takes a [`Private`] connection.
+//!
+//! A server that does not answer may have forgotten the connection without a word, and the kernel would go on sending
+//! into the void for a quarter of an hour. So a connection over which *nothing* came while a question waited for all of
+//! its time is left, and the next question makes a new one. An answer cannot be taken for another's: who gives up leaves
+//! the place in the line to its answer.
 
-use std::{sync::Arc, time::Duration};
+mod address;
+mod connect;
+mod error;
+mod settings;
+mod walk;
 
-use autoscalebot_core::registry::Problem;
-use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline, RedisConnectionInfo,
-    RedisError, Value, aio::MultiplexedConnection,
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
 
+use autoscalebot_core::{moment::Moment, registry::Problem};
+use redis::{Arg, Cmd, FromRedisValue, Pipeline, RedisError, ServerError, Value};
+use tokio::{sync::Mutex as AsyncMutex, time::timeout};
+
+use self::{
+    connect::Connection,
+    error::Told,
+    settings::{To, Way},
+};
+pub use self::{settings::Settings, walk::Walk};
 use super::pause::Pause;
-use crate::{clock::Clock, measurement::MeasureError, secret::Secret, shared::Shared};
-
-/// How to reach a Redis server; flattened into the settings of every backend that needs one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// The host of Redis.
-    pub host: String,
-    /// The port of Redis.
-    #[schemars(range(min = 1))]
-    pub port: u16,
-    /// The number of the database in Redis.
-    pub database_number: u16,
-    /// The password of Redis, if it has one.
-    pub password: Secret,
-    /// The whole address instead, as in Celery's `broker_url`: `redis://:password@host:6379/0`. It takes the place of the
-    /// four settings above.
-    pub url: Secret,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            host: "localhost".to_owned(),
-            port: 6379,
-            database_number: 0,
-            password: Secret::default(),
-            url: Secret::default(),
-        }
-    }
-}
-
-impl Settings {
-    /// What is wrong with them.
-    #[must_use]
-    pub fn problems(&self) -> Vec<Problem> {
-        self.client().err().into_iter().collect()
-    }
-
-    fn client(&self) -> Result<Client, Problem> {
-        let wrong = |path: &'static str| {
-            // The library's words may repeat the address, and with it the password.
-            let allowed = "redis://:password@host:6379/0";
-            move |_| Problem::new(path, "this is no address of a Redis server", allowed)
-        };
-        if !self.url.is_empty() {
-            return Client::open(self.url.reveal()).map_err(wrong("url"));
-        }
-        let address = ConnectionAddr::Tcp(self.host.clone(), self.port);
-        let mut server = RedisConnectionInfo::default().set_db(self.database_number.into());
-        if !self.password.is_empty() {
-            server = server.set_password(self.password.reveal());
-        }
-        let address = address.into_connection_info().map_err(wrong("host"))?.set_redis_settings(server);
-        Client::open(address).map_err(wrong("host"))
-    }
-
-    /// Tells one server, and one way of reaching it, from another. Holds secrets.
-    fn key(&self) -> String {
-        let Self { host, port, database_number, password, url } = self;
-        format!("{host} {port} {database_number} {} {}", password.reveal(), url.reveal())
-    }
-}
+use crate::{clock::Clock, http, measurement::MeasureError, shared::Shared};
 
 /// A Redis server, shared by all bots that use it.
 pub struct Server {
-    client: Client,
-    shown: String,
+    way: Way,
+    told: Told,
     clock: Arc<dyn Clock>,
+    /// Held while connecting, so that one bot tries and the others wait for it.
+    connecting: AsyncMutex<()>,
     link: Mutex<Link>,
 }
 
 #[derive(Default)]
 struct Link {
-    connection: Option<MultiplexedConnection>,
-    /// Which connection it is, so that only the one who saw it break takes it away.
-    number: u64,
+    open: Option<Open>,
     pause: Pause,
+    /// How many connections there were, so that each has a number.
+    count: u64,
+}
+
+/// The connection that is used now.
+#[derive(Clone)]
+struct Open {
+    connection: Connection,
+    /// Which one it is, so that only who saw it break takes it away.
+    number: u64,
+    /// How many pipelines were answered over it.
+    answers: Arc<AtomicU64>,
 }
 
 impl Server {
     /// The server that these settings reach; the same one for the same settings. Connects to nothing yet.
     ///
     /// # Errors
-    /// When the settings are no address.
+    /// When the settings contradict each other; [`Settings::problems`] tells all of it.
     pub fn of(settings: &Settings, shared: &Shared) -> Result<Arc<Self>, Problem> {
-        shared.pool.get_or_try_make(&settings.key(), || {
-            let client = settings.client()?;
-            let shown = format!("Redis at {}", client.get_connection_info().addr());
-            Ok(Self { client, shown, clock: shared.clock.clone(), link: Mutex::default() })
+        let way = settings.way().map_err(|mut problems| problems.swap_remove(0))?;
+        if way.tls.is_some() {
+            http::install_tls();
+        }
+        shared.pool.get_or_try_make(&way.key(), || {
+            let (told, clock) = (Told::new(&way), shared.clock.clone());
+            Ok(Self { way, told, clock, connecting: AsyncMutex::default(), link: Mutex::default() })
         })
     }
 
     /// `Redis at localhost:6379`
     #[must_use]
     pub fn shown(&self) -> &str {
-        &self.shown
+        &self.told.shown
     }
 
-    /// Asks everything in one round trip; an answer per command. `limit` is for each of at most two tries.
+    /// The number of the database, as the settings have it.
+    #[must_use]
+    pub fn database(&self) -> u16 {
+        self.way.database
+    }
+
+    /// Asks everything in one round trip; an answer per command. On a Cluster, each command goes to the node that has its
+    /// key, all at the same time; one without a key goes to any.
     ///
     /// # Errors
-    /// When the server cannot be reached, or refuses a single one of the commands.
+    /// When the server cannot be reached or does not answer within `limit`, or refuses a single one of the commands.
     pub async fn ask(&self, pipeline: &Pipeline, limit: Duration) -> Result<Vec<Value>, MeasureError> {
-        let (mut connection, number, is_new) = self.connection(limit).await?;
-        let asked = pipeline.query_async(&mut connection).await;
-        let Err(error) = asked else { return asked.map_err(|error| self.failed(&error)) };
-        if !is_broken(&error) {
-            return Err(self.failed(&error));
-        }
-        self.forget(number).await;
-        if is_new || error.is_timeout() {
-            return Err(self.failed(&error));
-        }
-        let (mut connection, number, _) = self.connection(limit).await?;
-        let asked = pipeline.query_async(&mut connection).await;
-        if let Err(error) = &asked
-            && is_broken(error)
-        {
-            self.forget(number).await;
-        }
-        asked.map_err(|error| self.failed(&error))
+        let answers = self.ask_each(pipeline, limit).await?;
+        self.told.all(pipeline, answers)
     }
 
-    async fn connection(&self, limit: Duration) -> Result<(MultiplexedConnection, u64, bool), MeasureError> {
-        let mut link = self.link.lock().await;
-        if let Some(connection) = &link.connection {
-            return Ok((connection.clone(), link.number, false));
+    /// The same, where a refused command is no failure: its answer is then [`Value::ServerError`], in its place, and
+    /// [`Server::refusal`] says what it means.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or does not answer within `limit`.
+    pub async fn ask_each(&self, pipeline: &Pipeline, limit: Duration) -> Result<Vec<Value>, MeasureError> {
+        if pipeline.is_empty() {
+            return Ok(Vec::new());
         }
-        link.pause.check(&self.clock.now())?;
-        let limits = AsyncConnectionConfig::new().set_connection_timeout(Some(limit)).set_response_timeout(Some(limit));
-        match self.client.get_multiplexed_async_connection_with_config(&limits).await {
+        self.ask_at(None, pipeline, limit).await
+    }
+
+    /// The time, as the bots that use it see it.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    /// What the refusal of a command means.
+    #[must_use]
+    pub fn refusal(&self, command: &Cmd, error: &ServerError) -> MeasureError {
+        self.told.refusal(command, error)
+    }
+
+    /// One of the answers of [`Server::ask_each`], unless it is a refusal.
+    ///
+    /// # Errors
+    /// The refusal; or there is no answer.
+    pub fn granted(&self, pipeline: &Pipeline, answer: Option<(usize, Value)>) -> Result<Value, MeasureError> {
+        match answer {
+            Some((index, Value::ServerError(error))) => {
+                Err(pipeline.cmd_iter().nth(index).map_or_else(|| self.babbles(), |asked| self.refusal(asked, &error)))
+            }
+            Some((_, answer)) => Ok(answer),
+            None => Err(self.babbles()),
+        }
+    }
+
+    /// An answer as what it must be.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn typed<T: FromRedisValue>(&self, answer: Value) -> Result<T, MeasureError> {
+        T::from_redis_value(answer).map_err(|_| self.babbles())
+    }
+
+    /// For an answer that is not what the question asks for.
+    #[must_use]
+    pub fn babbles(&self) -> MeasureError {
+        let message = format!("{} answers with something that is no answer to the question", self.shown());
+        MeasureError::unknown("broker_error", message)
+    }
+
+    /// A connection for the caller alone, on which it may block and write. It closes when it is dropped.
+    ///
+    /// # Errors
+    /// When there is none within `limit`, or it is too early to try again.
+    pub async fn private_connection(self: &Arc<Self>, limit: Duration) -> Result<Private, MeasureError> {
+        self.link().pause.check(&self.clock.now())?;
+        let opened = timeout(limit, Connection::open(&self.way)).await.map_err(|_| self.told.timed_out())?;
+        let connection = opened.map_err(|why| self.told.unconnected(&why))?;
+        Ok(Private { connection, server: self.clone() })
+    }
+
+    /// Asks the master of a slot, in a Cluster, or each command where its key is.
+    async fn ask_at(
+        &self,
+        slot: Option<u16>,
+        pipeline: &Pipeline,
+        limit: Duration,
+    ) -> Result<Vec<Value>, MeasureError> {
+        timeout(limit, self.ask_twice(slot, pipeline)).await.unwrap_or_else(|_| Err(self.timed_out()))
+    }
+
+    fn timed_out(&self) -> MeasureError {
+        let was_reached = self.link().count > 0;
+        if was_reached { self.told.timed_out() } else { self.told.never_answered() }
+    }
+
+    fn is_cluster(&self) -> bool {
+        matches!(self.way.to, To::Cluster(_))
+    }
+
+    async fn ask_twice(&self, slot: Option<u16>, pipeline: &Pipeline) -> Result<Vec<Value>, MeasureError> {
+        let (open, is_new) = self.open().await?;
+        match self.ask_over(&open, slot, pipeline).await {
+            Err(error) if is_broken(&error) && !is_new => {
+                let (open, _) = self.open().await?;
+                self.ask_over(&open, slot, pipeline).await
+            }
+            asked => asked,
+        }
+        .map_err(|error| self.told.failed(&error))
+    }
+
+    async fn ask_over(&self, open: &Open, slot: Option<u16>, pipeline: &Pipeline) -> Result<Vec<Value>, RedisError> {
+        let mut question = Question { server: self, open, before: open.answers.load(Ordering::Relaxed), over: false };
+        let mut connection = open.connection.clone();
+        let asked = match slot {
+            Some(slot) => connection.ask_master(slot, pipeline).await,
+            None => connection.ask(pipeline).await,
+        };
+        question.over = true;
+        match &asked {
+            Err(error) if is_broken(error) => self.leave(open.number),
+            _ => _ = open.answers.fetch_add(1, Ordering::Relaxed),
+        }
+        asked
+    }
+
+    /// The connection, and whether it was made just now.
+    async fn open(&self) -> Result<(Open, bool), MeasureError> {
+        if let Some(open) = self.link().open.clone() {
+            return Ok((open, false));
+        }
+        let _connecting = self.connecting.lock().await;
+        if let Some(open) = self.link().open.clone() {
+            return Ok((open, false));
+        }
+        self.link().pause.check(&self.clock.now())?;
+        let mut attempt = Attempt { server: self, over: false };
+        let opened = Connection::open(&self.way).await;
+        attempt.over = true;
+        let mut link = self.link();
+        match opened {
             Ok(connection) => {
                 link.pause.succeeded();
-                link.number += 1;
-                link.connection = Some(connection.clone());
-                Ok((connection, link.number, true))
+                link.count += 1;
+                let open = Open { connection, number: link.count, answers: Arc::default() };
+                link.open = Some(open.clone());
+                Ok((open, true))
             }
-            Err(error) => {
-                let error = self.failed(&error);
+            Err(why) => {
+                let error = self.told.unconnected(&why);
                 link.pause.failed(&error, &self.clock.now());
                 Err(error)
             }
         }
     }
 
-    async fn forget(&self, number: u64) {
-        let mut link = self.link.lock().await;
-        if link.number == number {
-            link.connection = None;
+    /// Uses this connection no more. Questions that are under way keep it until they are over.
+    fn leave(&self, number: u64) {
+        let mut link = self.link();
+        if link.open.as_ref().is_some_and(|open| open.number == number) {
+            link.open = None;
         }
     }
 
-    fn failed(&self, error: &RedisError) -> MeasureError {
-        let shown = &self.shown;
-        // The words may repeat what we sent, so they are searched and never shown.
-        let words = error.to_string();
-        let says = |codes: &[&str]| codes.iter().any(|code| words.contains(code));
-        let (key, message) = if error.kind() == ErrorKind::AuthenticationFailed || says(&["NOAUTH", "WRONGPASS"]) {
-            ("unauthorized", format!("{shown} refuses the password, or wants one; check PASSWORD or URL"))
-        } else if says(&["WRONGTYPE"]) {
-            ("wrong_type", format!("{shown}: a key of the queue holds something else; check the queue's name"))
-        } else if error.is_timeout() {
-            ("timeout", format!("{shown} did not answer in time"))
-        } else if error.is_connection_refusal() {
-            ("refused", format!("{shown} refuses connections; does it run, and are HOST and PORT right?"))
-        } else {
-            ("broker_error", format!("{shown} did not answer the question ({})", error.category()))
-        };
-        MeasureError::unknown(key, message)
+    fn link(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether nothing more can come over this connection, or what comes would answer an older question.
+/// A question under way. When it is given up, it judges the connection.
+struct Question<'a> {
+    server: &'a Server,
+    open: &'a Open,
+    before: u64,
+    over: bool,
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        // A lone server answers in order: whatever came since says that it is alive. Of a Cluster's nodes, the one that was
+        // asked may be gone while the others answer.
+        let nothing_came = self.open.answers.load(Ordering::Relaxed) == self.before;
+        if !self.over && (nothing_came || self.server.is_cluster()) {
+            self.server.leave(self.open.number);
+        }
+    }
+}
+
+/// An attempt to connect. When it is given up, the others do not each wait as long for the same.
+struct Attempt<'a> {
+    server: &'a Server,
+    over: bool,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            let (error, now) = (self.server.timed_out(), self.server.clock.now());
+            self.server.link().pause.failed(&error, &now);
+        }
+    }
+}
+
+/// A connection for one user alone; see [`Server::private_connection`].
+pub struct Private {
+    connection: Connection,
+    server: Arc<Server>,
+}
+
+impl Private {
+    /// Asks everything in one round trip; an answer per command. Who blocks gives Redis less time than `limit`: what Redis
+    /// took out of a list for a question that was given up is lost.
+    ///
+    /// # Errors
+    /// When there is no answer within `limit`, or a command is refused. After a failure that is no refusal, take another
+    /// connection.
+    pub async fn ask(&mut self, pipeline: &Pipeline, limit: Duration) -> Result<Vec<Value>, MeasureError> {
+        if pipeline.is_empty() {
+            return Ok(Vec::new());
+        }
+        let told = &self.server.told;
+        let asked = timeout(limit, self.connection.ask(pipeline)).await.map_err(|_| told.timed_out())?;
+        told.all(pipeline, asked.map_err(|error| told.failed(&error))?)
+    }
+}
+
+impl Told {
+    /// The answers, if none of them is a refusal.
+    fn all(&self, pipeline: &Pipeline, answers: Vec<Value>) -> Result<Vec<Value>, MeasureError> {
+        let refused = pipeline.cmd_iter().zip(&answers).find_map(|(command, answer)| match answer {
+            Value::ServerError(error) => Some(self.refusal(command, error)),
+            _ => None,
+        });
+        refused.map_or(Ok(answers), Err)
+    }
+
+    fn refusal(&self, command: &Cmd, error: &ServerError) -> MeasureError {
+        let mut words = command.args_iter().map(|word| match word {
+            Arg::Simple(word) => String::from_utf8_lossy(word).into_owned(),
+            _ => String::new(),
+        });
+        let mut name = words.next().unwrap_or_default();
+        // These have their key one word later.
+        if ["XINFO", "OBJECT", "MEMORY", "CLIENT", "SENTINEL", "CLUSTER"].contains(&name.as_str()) {
+            name = format!("{name} {}", words.next().unwrap_or_default());
+        }
+        self.refused(error, Some((&name, &words.next().unwrap_or_default())))
+    }
+}
+
+/// Whether nothing more can come over this connection.
 fn is_broken(error: &RedisError) -> bool {
     error.is_io_error() || error.is_connection_dropped() || error.is_timeout() || error.is_unrecoverable_error()
 }
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Server").field("at", &self.shown).finish_non_exhaustive()
+        formatter.debug_struct("Server").field("at", &self.shown()).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Private {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Private").field("at", &self.server.shown()).finish_non_exhaustive()
     }
 }

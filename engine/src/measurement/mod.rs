@@ -4,15 +4,30 @@
 //! does not know is a [`MeasureError`]. Every backend has its own time-out; the bot adds none but a last resort.
 
 pub mod app_decision;
+pub mod arq;
+pub mod bullmq;
+pub mod celery;
 pub mod celery_redis_queue_size;
 pub mod command;
+pub mod dramatiq;
+#[cfg(feature = "rabbitmq")]
+pub mod dramatiq_rabbitmq;
 pub mod heroku_service_time;
+pub mod huey;
 #[cfg(feature = "nats")]
 pub mod nats_consumer;
 #[cfg(feature = "sql")]
 pub mod procrastinate;
 pub mod queue;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq_queue;
+pub mod redis_list;
+pub mod redis_sorted_set;
+pub mod redis_stream;
 pub mod response_time;
+pub mod rq;
+pub mod saq;
+pub mod sidekiq;
 #[cfg(feature = "sql")]
 pub mod sql_query;
 pub mod sqs_queue;
@@ -40,6 +55,17 @@ pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[
     entry::<response_time::ResponseTime>(),
     entry::<heroku_service_time::HerokuServiceTime>(),
     entry::<celery_redis_queue_size::CeleryRedisQueueSize>(),
+    entry::<rq::Rq>(),
+    entry::<dramatiq::Dramatiq>(),
+    entry::<huey::Huey>(),
+    entry::<arq::Arq>(),
+    entry::<saq::Saq>(),
+    entry::<bullmq::Bullmq>(),
+    entry::<sidekiq::Sidekiq>(),
+    #[cfg(feature = "rabbitmq")]
+    entry::<dramatiq_rabbitmq::DramatiqRabbitmq>(),
+    #[cfg(feature = "rabbitmq")]
+    entry::<rabbitmq_queue::RabbitmqQueue>(),
     #[cfg(feature = "nats")]
     entry::<nats_consumer::NatsConsumer>(),
     #[cfg(feature = "sql")]
@@ -47,6 +73,9 @@ pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[
     #[cfg(feature = "sql")]
     entry::<sql_query::SqlQuery>(),
     entry::<sqs_queue::SqsQueue>(),
+    entry::<redis_list::RedisList>(),
+    entry::<redis_sorted_set::RedisSortedSet>(),
+    entry::<redis_stream::RedisStream>(),
     entry::<app_decision::AppDecision>(),
     entry::<command::Command>(),
 ];

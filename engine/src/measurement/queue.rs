@@ -9,6 +9,12 @@
 //! are no number are kept apart: an empty queue is 0, what a library does not tell is [`None`] or [`Oldest::NoStamp`], and
 //! what could not be asked is an error. A metric that needs what is not told fails; it is never guessed.
 
+pub mod conversation;
+pub mod in_progress_name;
+pub mod names;
+pub mod redis_layout;
+pub mod site;
+
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
@@ -21,6 +27,8 @@ use autoscalebot_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+pub use self::names::Names;
 
 use super::{Measure, MeasureError, Measured, Sight};
 

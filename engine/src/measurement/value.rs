@@ -70,6 +70,16 @@ impl Selector {
         self.select(document).map_err(|(key, what)| MeasureError::unknown(key, format!("{} {what}", source())))
     }
 
+    /// The part of a document that it points at; nothing when there is none, or more than one.
+    #[must_use]
+    pub fn find<'a>(&self, document: &'a Value) -> Option<&'a Value> {
+        match self {
+            Self::Whole => Some(document),
+            Self::Pointer(pointer) => document.pointer(pointer),
+            Self::Path(path) => path.1.query(document).exactly_one().ok(),
+        }
+    }
+
     fn select(&self, document: Value) -> Result<Reading, (&'static str, String)> {
         match self {
             Self::Whole => match document {

@@ -5,15 +5,26 @@
 //! autoscalebot-engine --test queues WORDS` runs the claims whose name has these words; a claim's name begins with the
 //! name of its file.
 
+mod arq;
+mod bullmq;
 mod celery_redis;
+mod dramatiq;
+mod huey;
 #[cfg(feature = "nats")]
 mod nats;
 #[cfg(feature = "sql")]
 mod procrastinate;
+mod rabbitmq_queue;
+mod redis_libraries;
+mod redis_plain;
+mod redis_server;
+mod rq;
+mod saq;
 #[path = "../it/scripted.rs"]
 #[expect(dead_code, reason = "bots are scripted elsewhere; here only the platform is")]
 mod scripted;
 mod services;
+mod sidekiq;
 #[cfg(feature = "sql")]
 mod sql_query;
 mod sqs;
@@ -33,11 +44,23 @@ type Claims = fn() -> Vec<Claim>;
 /// Every file of claims, by its name.
 const FILES: &[(&str, Claims)] = &[
     // One a line, in the order of the alphabet.
+    ("arq", arq::claims),
+    ("bullmq", bullmq::claims),
     ("celery_redis", celery_redis::claims),
+    ("dramatiq", dramatiq::claims),
+    ("huey", huey::claims),
+    ("redis_libraries", redis_libraries::claims),
+    ("rq", rq::claims),
+    ("saq", saq::claims),
+    ("services", services::claims),
+    ("sidekiq", sidekiq::claims),
+    ("rabbitmq_queue", rabbitmq_queue::claims),
     #[cfg(feature = "nats")]
     ("nats", nats::claims),
     #[cfg(feature = "sql")]
     ("procrastinate", procrastinate::claims),
+    ("redis_plain", redis_plain::claims),
+    ("redis_server", redis_server::claims),
     ("services", services::claims),
     #[cfg(feature = "sql")]
     ("sql_query", sql_query::claims),

@@ -1,6 +1,7 @@
 //! What the claims about queues stand on: a claim, the brokers that claims share, measurements built as a bot builds
 //! them, and programs in the languages of the work queues.
 
+pub mod redis_libraries;
 pub mod services;
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
 
 pub use autoscalebot_engine::measurement::{Measure, MeasureError};
 
-use autoscalebot_core::{names::ProcessName, registry::find, sample::Reading};
+use autoscalebot_core::{busy::Work, names::ProcessName, registry::find, sample::Reading};
 use autoscalebot_engine::{
     clock::SystemClock,
     config::BackendSettings,
@@ -95,6 +96,14 @@ pub async fn number(measure: &dyn Measure) -> Result<f64, MeasureError> {
         Reading::Number(number) => Ok(number.get()),
         Reading::Document(document) => panic!("{document}"),
     }
+}
+
+/// What a measurement knows of the work behind its number.
+///
+/// # Panics
+/// When there is no measurement, or it knows nothing.
+pub async fn work(measure: &dyn Measure) -> Work {
+    *measure.measure().await.unwrap().work.expect("a measurement of a queue sees work")
 }
 
 /// What a measurement tells beside its number; null when it tells nothing.

@@ -108,8 +108,17 @@ impl Server {
     }
 
     /// Freezes it: connections are accepted, nothing is answered.
+    ///
+    /// # Panics
+    /// When it does not stand still within a second.
     pub fn pause(&self) {
         self.program.signal_all("STOP");
+        // A signal is sent before it is obeyed; on a busy machine a question could still be answered in between.
+        let stands_still = (0..1000).any(|_| {
+            std::thread::park_timeout(Duration::from_millis(1));
+            self.program.is_stopped()
+        });
+        assert!(stands_still, "a server goes on after SIGSTOP: {}", self.output());
     }
 
     /// Goes on after [`Server::pause`].

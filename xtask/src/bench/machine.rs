@@ -170,12 +170,18 @@ pub const CORE_OF_THE_PROGRAM: usize = 1;
 
 /// The conditions, in a sentence.
 pub fn conditions() -> String {
+    conditions_beside("the metric server")
+}
+
+/// The conditions, where something else has the other core.
+pub fn conditions_beside(other: &str) -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model =
         cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let rustc = ask(command(Path::new("rustc")).arg("--version")).unwrap_or_default();
-    let pinned = if can_pin() { "the program pinned to one core, the metric server to another" } else { "not pinned" };
+    let both = format!("the program pinned to one core, {other} to another");
+    let pinned = if can_pin() { &both } else { "not pinned" };
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or("?");
     format!(
