@@ -205,30 +205,31 @@ fn statement(schema: &str) -> String {
                     SELECT FROM {schema}procrastinate_workers AS worker
                     WHERE worker.id = worker_id AND worker.last_heartbeat >= now() - interval '30 seconds'
                 )) AS lost,
-                min(id) FILTER (WHERE NOT doing AND open AND scheduled_at IS NULL) AS oldest_id,
-                min(scheduled_at) FILTER (WHERE NOT doing AND open AND due) AS oldest_planned
+                min(id) FILTER (WHERE NOT doing AND open AND scheduled_at IS NULL) AS oldest_id
             FROM unfinished GROUP BY queue_name
+        ), first_planned AS (
+            SELECT DISTINCT ON (queue_name) queue_name, id AS planned_id, scheduled_at AS planned_at
+            FROM unfinished WHERE NOT doing AND open AND scheduled_at <= now()
+            ORDER BY queue_name, scheduled_at
         )
         SELECT queue_name::text, waiting, in_progress, scheduled, locked, lost,
             extract(epoch FROM now() - CASE
                 WHEN oldest_id IS NULL THEN planned_since
-                WHEN oldest_planned IS NULL THEN put_since
-                WHEN put_since IS NOT NULL AND planned_since IS NOT NULL THEN least(put_since, planned_since)
+                WHEN planned_id IS NULL THEN put_since
+                WHEN put_since IS NOT NULL THEN least(put_since, planned_since)
             END)::float8
         FROM queues
+        LEFT JOIN first_planned USING (queue_name)
         LEFT JOIN LATERAL (
             SELECT at AS put_since FROM {schema}procrastinate_events
             WHERE job_id = oldest_id AND type = 'deferred' ORDER BY id LIMIT 1
         ) AS put ON true
         LEFT JOIN LATERAL (
-            SELECT greatest(oldest_planned, (
+            SELECT greatest(planned_at, (
                 SELECT at FROM {schema}procrastinate_events
-                WHERE job_id = unfinished.id AND type = 'deferred' ORDER BY id LIMIT 1
+                WHERE job_id = planned_id AND type = 'deferred' ORDER BY id LIMIT 1
             )) AS planned_since
-            FROM unfinished
-            WHERE unfinished.queue_name = queues.queue_name AND scheduled_at = oldest_planned AND NOT doing AND open
-            LIMIT 1
-        ) AS planned ON oldest_planned IS NOT NULL"
+        ) AS planned ON true"
     )
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use testkit::services::{Nats, Redis};
+use testkit::services::{Certificates, Nats, Redis};
 
 use crate::support::{Claim, Language, Measure, Python, claim, detail, measure, measure_in, number, shared, until};
 
@@ -17,6 +17,7 @@ pub fn claims() -> Vec<Claim> {
         claim("a_stopped_server_is_unknown_and_a_restarted_one_works_again", a_stopped_server_is_unknown),
         claim("a_server_that_is_gone_is_not_called_in_the_background", a_server_that_is_gone_is_not_called),
         claim("every_way_to_say_who_we_are_is_taken_and_a_wrong_one_not_shown", every_way_to_say_who_we_are_is_taken),
+        claim("a_server_with_tls_is_trusted_through_its_authority_alone", a_server_with_tls_is_trusted),
         claim("what_is_no_nats_or_has_no_jetstream_is_told", what_is_no_nats_or_has_no_jetstream_is_told),
     ]
 }
@@ -180,6 +181,16 @@ async fn every_way_to_say_who_we_are_is_taken() {
     }
     assert_eq!(key(json!({"token": "swordfish"}), &nats).await, "unauthorized");
     assert_eq!(key(json!({"credentials_file": "/nowhere/app.creds"}), &nats).await, "unauthorized");
+}
+
+async fn a_server_with_tls_is_trusted() {
+    let certificates = Certificates::new();
+    let (certificate, key) = (certificates.path("server.pem"), certificates.path("server.key"));
+    let nats = Nats::start(&["--tls", "--tlscert", &certificate, "--tlskey", &key]).await;
+    let trusted = json!({"ca_file": certificates.path("authority.pem")});
+    // Let in, and told that there is no such stream.
+    assert_eq!(number(&*consumer(&nats, trusted)).await.unwrap_err().key, "missing");
+    assert_eq!(number(&*consumer(&nats, json!({}))).await.unwrap_err().key, "tls");
 }
 
 async fn what_is_no_nats_or_has_no_jetstream_is_told() {

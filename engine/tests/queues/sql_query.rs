@@ -1,9 +1,17 @@
 //! Numbers from PostgreSQL, and from SQLite files that Python writes.
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    path::Path,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
-use testkit::{program::Folder, services::Postgres};
+use testkit::{
+    program::Folder,
+    services::{Certificates, Postgres},
+};
 
 use crate::support::{
     Claim, Language, Measure, MeasureError, Python, claim, detail, measure, measure_in, number, services, shared,
@@ -23,6 +31,7 @@ pub fn claims() -> Vec<Claim> {
         claim("many_bots_share_two_connections_which_close_with_them", many_bots_share_two_connections),
         claim("a_stopped_server_is_unknown_and_a_restarted_one_costs_no_measurement", a_stopped_server_is_unknown),
         claim("a_wrong_password_is_told_without_showing_it", a_wrong_password_is_told_without_showing_it),
+        claim("postgres_with_tls_is_trusted_as_sslmode_says", postgres_with_tls_is_trusted_as_sslmode_says),
     ]
 }
 
@@ -159,7 +168,11 @@ async fn nothing_can_be_changed_by_a_query() {
     assert_eq!(number(&*query(&url, "select count(*) from jobs")).await, Ok(1.0));
     let folder = Folder::new();
     let file = sqlite(&folder.path().join("jobs.db"), "create table jobs (id); insert into jobs values (1)").await;
-    assert_eq!(refused(&file, "delete from jobs returning id").await, "not_read_only");
+    for text in ["delete from jobs returning id", "select 1; delete from jobs", "attach 'other.db' as other; select 1"] {
+        let key = refused(&file, text).await;
+        assert!(["not_read_only", "missing"].contains(&&*key), "{key}: {text}");
+    }
+    assert_eq!(refused(&file, "select 1; select 2").await, "too_many_rows");
     assert_eq!(number(&*query(&file, "select count(*) from jobs")).await, Ok(1.0));
 }
 
@@ -275,4 +288,28 @@ async fn a_wrong_password_is_told_without_showing_it() {
     assert_eq!(refused(&nowhere, "select 1").await, "missing");
     let url = format!("{url}?sslmode=require");
     assert_eq!(refused(&url, "select 1").await, "tls");
+}
+
+async fn postgres_with_tls_is_trusted_as_sslmode_says() {
+    let mut postgres = Postgres::start().await;
+    let certificates = Certificates::new();
+    let key = certificates.path("server.key");
+    // The server is somebody else where the tests are root, and only reads keys that not everybody may read.
+    let server = fs::metadata(postgres.query("postgres", "show data_directory").await).unwrap();
+    chown(&key, Some(server.uid()), Some(server.gid())).unwrap();
+    fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    for (name, value) in [("ssl", "on"), ("ssl_key_file", &*key), ("ssl_cert_file", &certificates.path("server.pem"))] {
+        postgres.query("postgres", &format!("alter system set {name} = '{value}'")).await;
+    }
+    postgres.stop().await;
+    postgres.restart().await;
+    let is_safe = "select ssl::int from pg_stat_ssl where pid = pg_backend_pid()";
+    let url = |parameters: &str| format!("{}?{parameters}", postgres.url("postgres"));
+    let authority = certificates.path("authority.pem");
+    // As libpq does, and as Heroku's databases need it: `require` encrypts and does not ask who vouches.
+    for parameters in ["sslmode=require", "sslmode=prefer", &format!("sslmode=verify-full&sslrootcert={authority}")] {
+        assert_eq!(number(&*query(&url(parameters), is_safe)).await, Ok(1.0), "{parameters}");
+    }
+    assert_eq!(number(&*query(&url("sslmode=disable"), is_safe)).await, Ok(0.0));
+    assert_eq!(refused(&url("sslmode=verify-full"), is_safe).await, "tls");
 }

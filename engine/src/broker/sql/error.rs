@@ -29,8 +29,9 @@ pub fn told(shown: &str, error: &sqlx::Error) -> MeasureError {
         sqlx::Error::Io(error) if error.to_string().contains("lookup address") => {
             ("dns", format!("the host of {shown} has no address; check URL"))
         }
+        sqlx::Error::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => tls(shown),
         sqlx::Error::Io(_) => ("connection", format!("the connection to {shown} broke, or never came to be")),
-        sqlx::Error::Tls(_) => ("tls", format!("no safe connection to {shown}; check sslmode and sslrootcert in URL")),
+        sqlx::Error::Tls(_) => tls(shown),
         sqlx::Error::InvalidArgument(_) => {
             ("too_many_rows", format!("{shown} answers with more rows than were asked for"))
         }
@@ -55,6 +56,10 @@ pub fn leaves_whole(answer: &Result<Vec<super::Row>, sqlx::Error>) -> bool {
         Ok(_) => true,
         Err(error) => !is_broken(error) && !matches!(error, sqlx::Error::InvalidArgument(_)),
     }
+}
+
+fn tls(shown: &str) -> (&'static str, String) {
+    ("tls", format!("no safe connection to {shown}; check sslmode and sslrootcert in URL"))
 }
 
 /// Codes: five letters from PostgreSQL (its documentation, appendix A), a number from SQLite.
