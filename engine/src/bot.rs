@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     measurement::{Measure, MeasureError},
     notification::dispatch::Outlets,
+    protection,
     scaling::{Scale, ScaleError, Scaled},
     schedule::Schedule,
     shared::Shared,
@@ -74,6 +75,12 @@ pub struct Tick {
 }
 
 impl Bot {
+    /// How the process is protected while it works, in words; nothing when nobody sees its work.
+    #[must_use]
+    pub fn protection(&self) -> Option<String> {
+        protection::explained(&self.policy.protection, self.measuring.iter().map(|measuring| measuring.measure.sight()))
+    }
+
     /// Runs until `stop`; gives back what it knows, for a successor with other settings.
     pub async fn run(self, mut state: State, stop: CancellationToken) -> State {
         let (mut crashes, mut from) = (Backoff::default(), Duration::ZERO);

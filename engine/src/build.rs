@@ -30,7 +30,7 @@ use crate::{
 pub struct BuildError {
     /// The process.
     pub process: ProcessName,
-    /// The stage, as in settings: `scaling`.
+    /// The stage or the process's own setting, as in settings: `scaling`.
     pub stage: &'static str,
     /// What is wrong.
     pub problem: Problem,
@@ -92,9 +92,7 @@ pub fn bot(
     }
     let wait = |signal: &SignalConfig| signal.decision_common.post_scale_wait_time_seconds.duration();
     let told = &config.notification.common;
-    // Who can see work does not stop it, unless told to.
-    let by_default =
-        if signals.iter().any(|signal| signal.sees_work) { ScaleDownWhen::Idle } else { ScaleDownWhen::Always };
+    let scale_down_when = scale_down_when(config, signals.iter().any(|signal| signal.sees_work));
     let policy = Policy {
         wait_after_scale: config.signals.iter().map(wait).max().unwrap_or_default(),
         signals,
@@ -104,7 +102,7 @@ pub fn bot(
             period: minutes(told.notify_if_scaling_is_too_rapid_time_period_minutes.get()),
         },
         protection: Protection {
-            scale_down_when: config.own.scale_down_when.unwrap_or(by_default),
+            scale_down_when: scale_down_when.map_err(error("scale_down_when"))?,
             max_busy_wait: config.own.max_busy_wait.duration(),
             victims: platform.victims(),
         },
@@ -119,6 +117,19 @@ pub fn bot(
         watcher: manner.watcher.clone(),
         shared: shared.clone(),
     })
+}
+
+/// Who can see work does not stop it, unless told to; and who relies on that is told when nobody can see any.
+fn scale_down_when(config: &ProcessConfig, sees_work: bool) -> Result<ScaleDownWhen, Problem> {
+    match config.own.scale_down_when {
+        None if sees_work => Ok(ScaleDownWhen::Idle),
+        None | Some(ScaleDownWhen::Always) => Ok(ScaleDownWhen::Always),
+        Some(protected) if sees_work => Ok(protected),
+        Some(_) => {
+            let found = "none of the measurements sees work in a queue, so nobody knows who is busy";
+            Err(Problem::new("", found, "always, or a measurement of a queue among the signals"))
+        }
+    }
 }
 
 fn policy_signal(signal: &SignalConfig, measure: &dyn Measure) -> Result<Signal, Problem> {

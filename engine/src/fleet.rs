@@ -39,6 +39,8 @@ struct Running {
     settings: Fingerprint,
     platform: Arc<dyn Scale>,
     outlets: Outlets,
+    /// How it is protected while it works, in words.
+    protection: Option<String>,
     stop: CancellationToken,
     task: JoinHandle<State>,
 }
@@ -131,6 +133,22 @@ impl Fleet {
         new.map(|(process, remark)| format!("{process}: {remark}")).collect()
     }
 
+    /// How processes are protected while they work; those that are protected alike together.
+    #[must_use]
+    pub fn protections(&self) -> Vec<String> {
+        let mut alike: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (process, running) in &self.bots {
+            if let Some(protection) = &running.protection {
+                alike.entry(protection).or_default().push(process.as_str());
+            }
+        }
+        let sentence = |(protection, processes): (&str, Vec<&str>)| {
+            let more = if processes.len() > 1 { format!(" and {} more", processes.len() - 1) } else { String::new() };
+            format!("{}{more}: {protection}", processes[0])
+        };
+        alike.into_iter().map(sentence).collect()
+    }
+
     /// Ends everything within `limit`: bots first, then what people have yet to be told, then what only lives with us.
     pub async fn shutdown(self, limit: Duration) {
         for running in self.bots.values() {
@@ -157,9 +175,9 @@ impl Fleet {
 impl Running {
     fn start(bot: Bot, settings: Fingerprint, state: State) -> Self {
         let stop = CancellationToken::new();
-        let (platform, outlets) = (bot.platform.clone(), bot.outlets.clone());
+        let (platform, outlets, protection) = (bot.platform.clone(), bot.outlets.clone(), bot.protection());
         let task = tokio::spawn(bot.run(state, stop.clone()));
-        Self { settings, platform, outlets, stop, task }
+        Self { settings, platform, outlets, protection, stop, task }
     }
 
     /// Ends the bot; gives back what it knew, unless it would not end.
