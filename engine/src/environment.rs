@@ -36,9 +36,68 @@ pub const LOG: Variable = Variable {
 };
 /// No colours.
 pub const NO_COLOR: Variable = Variable { name: "NO_COLOR", meaning: "when set and not empty, nothing is coloured" };
+/// The access key for AWS when settings hold none.
+pub const AWS_ACCESS_KEY_ID: Variable =
+    Variable { name: "AWS_ACCESS_KEY_ID", meaning: "the access key for AWS when ACCESS_KEY_ID is not set" };
+/// Its secret.
+pub const AWS_SECRET_ACCESS_KEY: Variable =
+    Variable { name: "AWS_SECRET_ACCESS_KEY", meaning: "the secret of that access key" };
+/// Its token, if it was lent.
+pub const AWS_SESSION_TOKEN: Variable =
+    Variable { name: "AWS_SESSION_TOKEN", meaning: "the token of that access key, if it was lent for some time" };
+/// The region of AWS.
+pub const AWS_REGION: Variable = Variable { name: "AWS_REGION", meaning: "the region of AWS when REGION is not set" };
+/// The same, by its older name.
+pub const AWS_DEFAULT_REGION: Variable =
+    Variable { name: "AWS_DEFAULT_REGION", meaning: "the same, when AWS_REGION is not set either" };
+/// Where a container of ECS finds its credentials.
+pub const AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: Variable = Variable {
+    name: "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    meaning: "set by ECS: where a container finds the credentials of its role",
+};
+/// Where a container of EKS finds its credentials.
+pub const AWS_CONTAINER_CREDENTIALS_FULL_URI: Variable = Variable {
+    name: "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    meaning: "set by EKS: where a container finds the credentials of its role",
+};
+/// What a container says to get them.
+pub const AWS_CONTAINER_AUTHORIZATION_TOKEN: Variable =
+    Variable { name: "AWS_CONTAINER_AUTHORIZATION_TOKEN", meaning: "what a container says to get them" };
+/// The file that holds what a container says to get them.
+pub const AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: Variable = Variable {
+    name: "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    meaning: "set by EKS: the file with what a container says to get them",
+};
+/// Whether a machine of EC2 is not asked for its role.
+pub const AWS_EC2_METADATA_DISABLED: Variable = Variable {
+    name: "AWS_EC2_METADATA_DISABLED",
+    meaning: "`true`: the metadata service of EC2 is not asked for the credentials of the machine's role",
+};
+/// Where the metadata service of EC2 is.
+pub const AWS_EC2_METADATA_SERVICE_ENDPOINT: Variable = Variable {
+    name: "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    meaning: "where that service is; default `http://169.254.169.254`",
+};
 
 /// Every variable that the program reads on its own account; the docs are made from it.
-pub const VARIABLES: &[Variable] = &[SETTINGS, HEROKU_API_KEY, HEROKU_API_URL, LOG, NO_COLOR];
+pub const VARIABLES: &[Variable] = &[
+    SETTINGS,
+    HEROKU_API_KEY,
+    HEROKU_API_URL,
+    LOG,
+    NO_COLOR,
+    AWS_ACCESS_KEY_ID,
+    AWS_SECRET_ACCESS_KEY,
+    AWS_SESSION_TOKEN,
+    AWS_REGION,
+    AWS_DEFAULT_REGION,
+    AWS_CONTAINER_CREDENTIALS_RELATIVE_URI,
+    AWS_CONTAINER_CREDENTIALS_FULL_URI,
+    AWS_CONTAINER_AUTHORIZATION_TOKEN,
+    AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE,
+    AWS_EC2_METADATA_DISABLED,
+    AWS_EC2_METADATA_SERVICE_ENDPOINT,
+];
 
 /// The environment of a program, as a value.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 //! backends share (an app on Heroku, a Procfile, an outlet for notices) may have tasks of its own, which end with its last
 //! user.
 
+pub mod aws;
 pub mod bot;
 pub mod broker;
 pub mod build;

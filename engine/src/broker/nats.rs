@@ -5,7 +5,14 @@
 //! so that nothing goes on in the background for a server that is gone. Only JetStream's own questions are asked; they
 //! change nothing and may be asked twice.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Request, RequestErrorKind, ServerAddr};
 use autoscalebot_core::registry::Problem;
@@ -13,10 +20,7 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::{
-    sync::Mutex,
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::{sync::Mutex, time::timeout};
 use url::form_urlencoded;
 
 use super::pause::Pause;
@@ -211,21 +215,34 @@ impl Server {
     /// # Errors
     /// When nobody answers, or not with a JSON object. That the answer may be an error of JetStream's is for the caller.
     pub async fn ask(&self, question: &str, payload: &Value, limit: Duration) -> Result<Value, MeasureError> {
-        let until = Instant::now() + limit;
+        let waits_for = AtomicU64::new(0);
+        if let Ok(answer) = timeout(limit, self.ask_patiently(question, payload, limit, &waits_for)).await {
+            return answer;
+        }
+        self.forget(waits_for.load(Ordering::Relaxed)).await;
+        Err(self.too_slow(limit))
+    }
+
+    /// Asks once, and once more if the connection was an old one that broke. `waits_for` is the number of the client that
+    /// has the question.
+    async fn ask_patiently(
+        &self,
+        question: &str,
+        payload: &Value,
+        limit: Duration,
+        waits_for: &AtomicU64,
+    ) -> Result<Value, MeasureError> {
         let payload = if payload.is_null() { Bytes::new() } else { Bytes::from(payload.to_string()) };
         let subject = format!("{}.{question}", self.prefix);
         loop {
-            let (client, number, is_new) = self.client(until).await?;
+            let (client, number, is_new) = self.client(limit).await?;
+            waits_for.store(number, Ordering::Relaxed);
             let request = Request::new().payload(payload.clone()).timeout(None);
-            let Ok(asked) = timeout_at(until, client.send_request(subject.clone(), request)).await else {
-                self.forget(number).await;
-                return Err(self.too_slow(limit));
-            };
-            match asked {
+            match client.send_request(subject.clone(), request).await {
                 Ok(message) => {
-                    return serde_json::from_slice::<Value>(&message.payload).ok().filter(Value::is_object).ok_or_else(
-                        || self.error("broker_error", "answers with something that is no answer of JetStream"),
-                    );
+                    let answer = serde_json::from_slice::<Value>(&message.payload).ok().filter(Value::is_object);
+                    let what = "answers with something that is no answer of JetStream";
+                    return answer.ok_or_else(|| self.error("broker_error", what));
                 }
                 Err(error) if error.kind() == RequestErrorKind::NoResponders => {
                     let what = "has no JetStream for us; is it enabled for this account, and is DOMAIN right?";
@@ -241,14 +258,14 @@ impl Server {
         }
     }
 
-    async fn client(&self, until: Instant) -> Result<(Client, u64, bool), MeasureError> {
+    async fn client(&self, limit: Duration) -> Result<(Client, u64, bool), MeasureError> {
         let mut link = self.link.lock().await;
         if let Some(client) = &link.client {
             return Ok((client.clone(), link.number, false));
         }
         link.pause.check(&self.clock.now())?;
         // A little less than all the time, so that a server that does not answer is remembered before we are given up.
-        let patience = until.saturating_duration_since(Instant::now()).mul_f64(0.9);
+        let patience = limit.mul_f64(0.9);
         let connecting = async {
             let options = self.settings.options(&self.place).await?.connection_timeout(patience);
             options.connect(&self.place.servers[..]).await.map_err(|error| self.failed(&error))

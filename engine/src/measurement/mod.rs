@@ -30,6 +30,7 @@ pub mod saq;
 pub mod sidekiq;
 #[cfg(feature = "sql")]
 pub mod sql_query;
+pub mod sqs_queue;
 pub mod url;
 pub mod value;
 
@@ -71,6 +72,7 @@ pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[
     entry::<procrastinate::Procrastinate>(),
     #[cfg(feature = "sql")]
     entry::<sql_query::SqlQuery>(),
+    entry::<sqs_queue::SqsQueue>(),
     entry::<redis_list::RedisList>(),
     entry::<redis_sorted_set::RedisSortedSet>(),
     entry::<redis_stream::RedisStream>(),

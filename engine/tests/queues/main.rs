@@ -28,6 +28,7 @@ mod services;
 mod sidekiq;
 #[cfg(feature = "sql")]
 mod sql_query;
+mod sqs;
 mod support;
 
 use std::process::ExitCode;
@@ -64,6 +65,7 @@ const FILES: &[(&str, Claims)] = &[
     ("redis_server", redis_server::claims),
     #[cfg(feature = "sql")]
     ("sql_query", sql_query::claims),
+    ("sqs", sqs::claims),
 ];
 
 fn main() -> ExitCode {
