@@ -1,7 +1,7 @@
 //! The reference of all settings on one page.
 
 use anyhow::Result;
-use autoscalebot_core::decision;
+use autoscalebot_core::{busy, decision};
 use autoscalebot_engine::{
     config::{
         example::{self, Format},
@@ -44,8 +44,16 @@ the original's spelling, which is the same in capitals. A text may take a value 
 A stage's common settings stand in the same `settings` table as those of the backend.
 ";
 
+const OWN: &str = "
+## Every process
+
+These stand beside the stages, not in one. About them: [busy protection](busy-protection.md).
+
+";
+
 fn reference() -> Result<String> {
     let mut text = BEGINNING.to_owned();
+    text += &format!("{OWN}{}", table_of::<busy::Settings>()?);
     for stage in stages() {
         let Stage { name, backends } = stage;
         text += &format!("\n## {name}\n");

@@ -13,6 +13,13 @@ import os
 AUTOSCALE_SETTINGS = {
     # A process, by the name that the platform has for it. Add as many as you like.
     'web': {
+        # When the process may shrink: `always`; `idle`, only processes known to be free may go; or
+        # `drained`, only when nothing waits or runs. Without it, `idle` if one of its measurements
+        # sees work in a queue, else `always`. There is no default; for example:
+        #'SCALE_DOWN_WHEN': 'idle',
+        # So many seconds a shrink is held at most because of work in progress; then it happens all
+        # the same. 0 never holds.
+        #'MAX_BUSY_WAIT': 3600,
         'MEASUREMENT': {
             'BACKEND': 'autoscalebot.backends.measurement.ResponseTimeBackend',
             'SETTINGS': {

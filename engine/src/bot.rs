@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     measurement::{Measure, MeasureError},
     notification::dispatch::Outlets,
+    protection,
     scaling::{Scale, ScaleError, Scaled},
     schedule::Schedule,
     shared::Shared,
@@ -42,6 +43,8 @@ pub struct Bot {
     pub platform: Arc<dyn Scale>,
     /// Whom to tell.
     pub outlets: Outlets,
+    /// What people should know about its settings before they rely on them.
+    pub remarks: Vec<String>,
     /// Sees everything that happens, if anybody looks.
     pub watcher: Option<Arc<dyn Watch>>,
     /// What all bots share.
@@ -74,6 +77,12 @@ pub struct Tick {
 }
 
 impl Bot {
+    /// How the process is protected while it works, in words; nothing when nobody sees its work.
+    #[must_use]
+    pub fn protection(&self) -> Option<String> {
+        protection::explained(&self.policy.protection, self.measuring.iter().map(|measuring| measuring.measure.sight()))
+    }
+
     /// Runs until `stop`; gives back what it knows, for a successor with other settings.
     pub async fn run(self, mut state: State, stop: CancellationToken) -> State {
         let (mut crashes, mut from) = (Backoff::default(), Duration::ZERO);

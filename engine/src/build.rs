@@ -30,7 +30,7 @@ use crate::{
 pub struct BuildError {
     /// The process.
     pub process: ProcessName,
-    /// The stage, as in settings: `scaling`.
+    /// The stage or the process's own setting, as in settings: `scaling`.
     pub stage: &'static str,
     /// What is wrong.
     pub problem: Problem,
@@ -82,19 +82,18 @@ pub fn bot(
         shared: shared.clone(),
     };
     let start = shared.clock.now().since_start;
-    let (mut signals, mut measuring) = (Vec::new(), Vec::new());
+    let (mut signals, mut measuring, mut remarks) = (Vec::new(), Vec::new(), Vec::new());
     for signal in &config.signals {
         let entry = find(measurement::BACKENDS, signal.measurement.backend).map_err(error("measurement"))?;
         let measure = (entry.build)(&signal.measurement.settings, &context).map_err(error("measurement"))?;
         signals.push(policy_signal(signal, &*measure).map_err(error("decision"))?);
+        remarks.extend(thresholds_of_another_unit(signal, &*measure));
         let interval = signal.measurement_common.measurement_interval_in_seconds.duration();
         measuring.push(Measuring { measure, schedule: Schedule::new(interval, start, share) });
     }
     let wait = |signal: &SignalConfig| signal.decision_common.post_scale_wait_time_seconds.duration();
     let told = &config.notification.common;
-    // Who can see work does not stop it, unless told to.
-    let by_default =
-        if signals.iter().any(|signal| signal.sees_work) { ScaleDownWhen::Idle } else { ScaleDownWhen::Always };
+    let scale_down_when = scale_down_when(config, signals.iter().any(|signal| signal.sees_work));
     let policy = Policy {
         wait_after_scale: config.signals.iter().map(wait).max().unwrap_or_default(),
         signals,
@@ -104,7 +103,7 @@ pub fn bot(
             period: minutes(told.notify_if_scaling_is_too_rapid_time_period_minutes.get()),
         },
         protection: Protection {
-            scale_down_when: config.own.scale_down_when.unwrap_or(by_default),
+            scale_down_when: scale_down_when.map_err(error("scale_down_when"))?,
             max_busy_wait: config.own.max_busy_wait.duration(),
             victims: platform.victims(),
         },
@@ -116,8 +115,35 @@ pub fn bot(
         measuring,
         platform,
         outlets,
+        remarks,
         watcher: manner.watcher.clone(),
         shared: shared.clone(),
+    })
+}
+
+/// Who can see work does not stop it, unless told to; and who relies on that is told when nobody can see any.
+fn scale_down_when(config: &ProcessConfig, sees_work: bool) -> Result<ScaleDownWhen, Problem> {
+    match config.own.scale_down_when {
+        None if sees_work => Ok(ScaleDownWhen::Idle),
+        None | Some(ScaleDownWhen::Always) => Ok(ScaleDownWhen::Always),
+        Some(protected) if sees_work => Ok(protected),
+        Some(_) => {
+            let found = "none of the measurements sees work in a queue, so nobody knows who is busy";
+            Err(Problem::new("", found, "always, or a measurement of a queue among the signals"))
+        }
+    }
+}
+
+/// The thresholds' defaults are the original's, milliseconds of a web process. For the length of a queue they are a slip.
+fn thresholds_of_another_unit(signal: &SignalConfig, measure: &dyn Measure) -> Option<String> {
+    let given = |name: &str| signal.decision.settings.get(name).is_some();
+    let defaults = find(decision::BACKENDS, signal.decision.backend).map(|entry| (entry.defaults)()).ok()?;
+    let highest = defaults.get("max_measurement_value").filter(|_| !given("max_measurement_value"))?;
+    (measure.sight() != Sight::NoWork).then(|| {
+        let (backend, unit) = (signal.measurement.backend, measure.unit());
+        format!(
+            "{backend} measures {unit}, and MAX_MEASUREMENT_VALUE is not set: {highest} {unit} are needed to scale up"
+        )
     })
 }
 

@@ -39,6 +39,9 @@ struct Running {
     settings: Fingerprint,
     platform: Arc<dyn Scale>,
     outlets: Outlets,
+    remarks: Vec<String>,
+    /// How it is protected while it works, in words.
+    protection: Option<String>,
     stop: CancellationToken,
     task: JoinHandle<State>,
 }
@@ -118,17 +121,34 @@ impl Fleet {
         Outlets::tell_each_once(outlets, self.shared.clock.now(), &event);
     }
 
-    /// What people should know about the platforms, once each.
+    /// What people should know about their settings and platforms, once each.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
         let mut said = BTreeSet::new();
         let all = self.bots.iter().flat_map(|(process, running)| {
-            let remarks = running.platform.remarks().into_iter().chain(running.outlets.remarks());
+            let of_others = running.platform.remarks().into_iter().chain(running.outlets.remarks());
+            let remarks = running.remarks.iter().cloned().chain(of_others);
             remarks.map(move |remark| (process, remark))
         });
         // Ten processes of one app would say the same thing ten times.
         let new = all.filter(|(_, remark)| said.insert(remark.clone()));
         new.map(|(process, remark)| format!("{process}: {remark}")).collect()
+    }
+
+    /// How processes are protected while they work; those that are protected alike together.
+    #[must_use]
+    pub fn protections(&self) -> Vec<String> {
+        let mut alike: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (process, running) in &self.bots {
+            if let Some(protection) = &running.protection {
+                alike.entry(protection).or_default().push(process.as_str());
+            }
+        }
+        let sentence = |(protection, processes): (&str, Vec<&str>)| {
+            let more = if processes.len() > 1 { format!(" and {} more", processes.len() - 1) } else { String::new() };
+            format!("{}{more}: {protection}", processes[0])
+        };
+        alike.into_iter().map(sentence).collect()
     }
 
     /// Ends everything within `limit`: bots first, then what people have yet to be told, then what only lives with us.
@@ -157,9 +177,10 @@ impl Fleet {
 impl Running {
     fn start(bot: Bot, settings: Fingerprint, state: State) -> Self {
         let stop = CancellationToken::new();
-        let (platform, outlets) = (bot.platform.clone(), bot.outlets.clone());
+        let (platform, outlets, protection) = (bot.platform.clone(), bot.outlets.clone(), bot.protection());
+        let remarks = bot.remarks.clone();
         let task = tokio::spawn(bot.run(state, stop.clone()));
-        Self { settings, platform, outlets, stop, task }
+        Self { settings, platform, outlets, remarks, protection, stop, task }
     }
 
     /// Ends the bot; gives back what it knew, unless it would not end.

@@ -19,6 +19,7 @@ pub mod http;
 pub mod measurement;
 pub mod notification;
 pub mod program;
+pub mod protection;
 pub mod scaling;
 pub mod schedule;
 pub mod secret;

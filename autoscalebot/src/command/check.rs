@@ -1,9 +1,10 @@
 //! `autoscalebot check`: every error in the settings, or what they mean and where each value came from.
 
-use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
+use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode, sync::Arc};
 
-use autoscalebot_core::{bounds::Bounds, moment::Moment};
+use autoscalebot_core::{bounds::Bounds, moment::Moment, names::ProcessName};
 use autoscalebot_engine::{
+    build::{self, Manner},
     clock::{Clock, SystemClock},
     config::{
         ProcessConfig,
@@ -11,6 +12,7 @@ use autoscalebot_engine::{
         load::{self, Explained},
         resolve_time_zone,
     },
+    shared::Shared,
 };
 
 use crate::{cli::Surroundings, command};
@@ -21,7 +23,11 @@ pub fn run(settings: Option<&str>, online: bool, around: &Surroundings) -> ExitC
         Ok(explained) => explained,
         Err(errors) => return command::refuse(&errors, around),
     };
-    let mut text = describe(&explained, &SystemClock::new().now());
+    let built = match built(&explained, around) {
+        Ok(built) => built,
+        Err(code) => return code,
+    };
+    let mut text = describe(&explained, &built, &SystemClock::new().now());
     text.push_str(if online {
         "\nTrying each backend once; nothing is scaled and nobody is told:\n\n"
     } else {
@@ -38,8 +44,39 @@ pub fn run(settings: Option<&str>, online: bool, around: &Surroundings) -> ExitC
     command::eval::run(settings, &wish, around)
 }
 
+/// What only shows once a bot is made of the settings: how its process is protected, or why it cannot be made here. Nothing
+/// is connected to. Fails with the exit code for wrong settings when they contradict each other.
+fn built(explained: &Explained, around: &Surroundings) -> Result<BTreeMap<ProcessName, String>, ExitCode> {
+    let shared = Shared::new(Arc::new(SystemClock::new()), around.environment.clone());
+    let manner = Manner { dry_run: true, watcher: None };
+    let runtime = command::runtime(1)?;
+    let _entered = runtime.enter();
+    let mut words = BTreeMap::new();
+    let mut is_fine = true;
+    for (process, config) in &explained.loaded.config.processes {
+        let bot = build::platform(process, config, &shared, &manner)
+            .and_then(|platform| build::bot(process, config, platform, 0.0, &shared, &manner));
+        match bot {
+            Ok(bot) => {
+                let lines: Vec<String> = bot.protection().into_iter().chain(bot.remarks).collect();
+                words.extend((!lines.is_empty()).then(|| (process.clone(), lines.join("\n  "))));
+            }
+            Err(error) if error.stage == "scale_down_when" => {
+                eprintln!("error: {}: {error}", explained.loaded.path.display());
+                is_fine = false;
+            }
+            // What is missing here may be there where it runs: a Procfile, an API key.
+            Err(error) => {
+                words.insert(process.clone(), format!("cannot be run on this machine as it is: {error}"));
+            }
+        }
+    }
+    runtime.shutdown_background();
+    if is_fine { Ok(words) } else { Err(ExitCode::from(2)) }
+}
+
 /// Every effective setting, by process and stage.
-fn describe(explained: &Explained, now: &Moment) -> String {
+fn describe(explained: &Explained, built: &BTreeMap<ProcessName, String>, now: &Moment) -> String {
     let mut text = format!("{}\n", explained.document.file);
     // Sorted once: looking through all for each process takes minutes when there are ten thousand.
     let mut origins: BTreeMap<&str, Vec<(&str, &Origin)>> = BTreeMap::new();
@@ -58,6 +95,9 @@ fn describe(explained: &Explained, now: &Moment) -> String {
             let _ = writeln!(text, "  {path:<width$}  {value:<value_width$}  {}", whence(origin, explained));
         }
         text.push_str(&in_force(config, now));
+        if let Some(words) = built.get(process) {
+            let _ = writeln!(text, "  {words}");
+        }
     }
     text
 }

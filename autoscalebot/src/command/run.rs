@@ -64,6 +64,9 @@ async fn serve(loaded: load::Loaded, settings: Option<&str>, dry_run: bool, arou
     for warning in warnings.iter().chain(&fleet.remarks()) {
         warn!("{warning}");
     }
+    for protection in fleet.protections() {
+        info!("{protection}");
+    }
     let mut file = WatchedFile::new(&path);
     loop {
         tokio::select! {

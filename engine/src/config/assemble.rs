@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 
 use autoscalebot_core::{
     bounds::Bounds,
+    busy,
     decision::{self, Terms},
     names::ProcessName,
     registry::{Problem, find},
@@ -96,7 +97,8 @@ struct Assembler<'a> {
 
 impl Assembler<'_> {
     fn process(&mut self, key: &Key, node: &Node) -> Option<ProcessConfig> {
-        let process = original::process(key, node, self.findings)?;
+        let all = self.cache.common::<busy::Settings>();
+        let process = original::process(key, node, &all.names, self.findings)?;
         let name = &process.name.name;
         let signals: Vec<_> =
             process.signals.into_iter().map(|signal| self.signal(&signal.path_in(name), key.span, signal)).collect();
@@ -110,9 +112,10 @@ impl Assembler<'_> {
             }
         };
         let notification = self.notification(name, key.span, process.notification);
+        let own = Given { path: name.clone(), span: key.span, values: process.own };
+        let own = self.common::<busy::Settings>(&all, &own);
         let signals = signals.into_iter().collect::<Option<_>>()?;
-        let own = autoscalebot_core::busy::Settings::default();
-        Some(ProcessConfig { signals, scaling: scaling?, notification: notification?, own })
+        Some(ProcessConfig { signals, scaling: scaling?, notification: notification?, own: own? })
     }
 
     fn signal(&mut self, prefix: &str, span: Span, signal: Signal) -> Option<SignalConfig> {

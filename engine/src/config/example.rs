@@ -8,7 +8,7 @@
 mod write;
 
 use autoscalebot_core::{
-    decision,
+    busy, decision,
     registry::{Entry, find, property_names},
 };
 use schemars::{JsonSchema, Schema, schema_for};
@@ -52,13 +52,13 @@ impl Format {
 /// A settings file for a web process on Heroku. It loads once the app's name is right and `HEROKU_API_KEY` is set.
 #[must_use]
 pub fn text(format: Format) -> String {
-    let stages = stages(format);
+    let (own, stages) = (own(), stages(format));
     match format {
-        Format::Toml => write::toml(&stages),
-        Format::Yaml => write::yaml(&stages),
-        Format::Json => write::json(&stages),
-        Format::Python => write::python(&stages, false),
-        Format::Django => write::python(&stages, true),
+        Format::Toml => write::toml(&own, &stages),
+        Format::Yaml => write::yaml(&own, &stages),
+        Format::Json => write::json(&own, &stages),
+        Format::Python => write::python(&own, &stages, false),
+        Format::Django => write::python(&own, &stages, true),
     }
 }
 
@@ -108,6 +108,7 @@ fn sample(name: &str) -> Option<Value> {
         "email_host_password" => json!("${EMAIL_HOST_PASSWORD}"),
         "email_timeout" => json!(10),
         "server_email" | "default_from_email" => json!("autoscalebot@example.com"),
+        "scale_down_when" => json!("always"),
         "admins" => json!([["Operations", "operations@example.com"]]),
         _ => return None,
     })
@@ -121,6 +122,12 @@ fn stages(format: Format) -> Vec<Stage> {
         stage::<Nothing, _, _>("scaling", scaling::BACKENDS, "Heroku"),
         stage::<notification::Common, _, _>("notification", notification::BACKENDS, notifier),
     ]
+}
+
+/// The settings that stand beside the stages.
+fn own() -> Vec<Setting> {
+    let defaults = serde_json::to_value(busy::Settings::default()).unwrap_or_default();
+    settings("", &schema_for!(busy::Settings), &defaults)
 }
 
 /// A stage without common settings.
@@ -205,6 +212,7 @@ mod tests {
         assert_eq!(json.signals[0].decision_common, web.signals[0].decision_common);
         assert_eq!(json.signals[0].measurement_common, web.signals[0].measurement_common);
         assert_eq!(json.notification.common, web.notification.common);
+        assert_eq!(json.own, web.own);
         let django = load(Format::Django, &text(Format::Django)).loaded.config;
         assert_eq!(django.processes["web"].notification.backends[0].backend, "DjangoEmail");
     }
@@ -231,8 +239,9 @@ mod tests {
     fn every_setting_of_the_shown_backends_is_there_with_its_meaning() {
         for format in Format::ALL {
             let example = text(format);
-            for stage in stages(format) {
-                for setting in stage.settings {
+            let all = stages(format).into_iter().map(|stage| stage.settings).chain([own()]);
+            for settings in all {
+                for setting in settings {
                     let name =
                         if example.contains("AUTOSCALE_SETTINGS") { setting.name.to_uppercase() } else { setting.name };
                     let is_shown = format == Format::Json && setting.kind == Kind::Sample || example.contains(&name);

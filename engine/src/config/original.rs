@@ -82,6 +82,8 @@ pub struct Process {
     pub scaling: Option<Block>,
     /// Whom to tell.
     pub notification: Option<Notification>,
+    /// Settings beside the stages, under our names.
+    pub own: Vec<(Key, Node)>,
 }
 
 /// One measurement with its decision.
@@ -136,10 +138,12 @@ pub struct Notification {
 }
 
 /// Reads the settings of one process; `None` when it is no table.
-pub fn process(name: &Key, node: &Node, findings: &mut Findings) -> Option<Process> {
-    let mut process = Process { name: name.clone(), signals: Vec::new(), scaling: None, notification: None };
+///
+/// `own` are the names of the settings that stand beside the stages.
+pub fn process(name: &Key, node: &Node, own: &[String], findings: &mut Findings) -> Option<Process> {
+    let mut process =
+        Process { name: name.clone(), signals: Vec::new(), scaling: None, notification: None, own: Vec::new() };
     let mut single = Signal::default();
-    const KEYS: [&str; 5] = ["measurement", "decision", "signals", "scaling", "notification"];
     let entries = table(node, &name.name, "a table with measurement, decision, scaling, notification", findings)?;
     for (key, value) in entries {
         let path = format!("{}.{}", name.name, key.name.to_lowercase());
@@ -149,7 +153,14 @@ pub fn process(name: &Key, node: &Node, findings: &mut Findings) -> Option<Proce
             "scaling" => process.scaling = Some(block(value, Stage::Scaling, &path, findings)),
             "notification" => process.notification = Some(notification(value, &path, findings)),
             "signals" => process.signals = signals(value, &path, findings),
-            _ => findings.error(unknown(key, &path, "part of a process", &KEYS)),
+            ours if own.iter().any(|own| own == ours) => {
+                process.own.push((Key { name: ours.to_owned(), span: key.span }, value.clone()));
+            }
+            _ => {
+                let stages = ["measurement", "decision", "signals", "scaling", "notification"];
+                let all: Vec<&str> = stages.into_iter().chain(own.iter().map(String::as_str)).collect();
+                findings.error(unknown(key, &path, "part of a process", &all));
+            }
         }
     }
     if process.signals.is_empty() {

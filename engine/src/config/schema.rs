@@ -3,7 +3,7 @@
 //! It is put together from the schemas of the backends' own structs. It knows one spelling, ours: what the original and
 //! its version 3.0 wrote otherwise is read as well, but not offered to anybody who begins.
 
-use autoscalebot_core::{decision, registry::Entry};
+use autoscalebot_core::{busy, decision, registry::Entry};
 use schemars::{Schema, schema_for};
 use serde_json::{Map, Value, json};
 
@@ -19,13 +19,14 @@ pub fn schema() -> Value {
         definitions.stage("decision", decision::BACKENDS, schema_for!(decision::Common), Some("ConsecutiveThreshold"));
     let scaling = definitions.stage("scaling", scaling::BACKENDS, Schema::default(), None);
     let notification = definitions.notification();
+    let own = definitions.properties("process", schema_for!(busy::Settings));
     let mut all = definitions.0;
     all.insert("measurement".to_owned(), described(measurement, "How loaded is it?"));
     all.insert("decision".to_owned(), described(decision, "How many should run?"));
     all.insert("scaling".to_owned(), described(scaling, "The platform that runs them."));
     all.insert("notification".to_owned(), described(notification, "Whom to tell what."));
     all.insert("signal".to_owned(), signal());
-    all.insert("process".to_owned(), process());
+    all.insert("process".to_owned(), process(own));
     all.insert("variable".to_owned(), variable());
     let processes = json!({
         "description": "One entry per process, by the name that the platform has for it.",
@@ -51,8 +52,9 @@ pub fn schema() -> Value {
     })
 }
 
-fn process() -> Value {
-    json!({
+/// `own` are the settings that stand beside the stages.
+fn process(own: Map<String, Value>) -> Value {
+    let mut process = json!({
         "description": "One scaled process: its measurement and decision (or several signals), its platform, and whom to tell.",
         "type": "object",
         "properties": {
@@ -67,7 +69,11 @@ fn process() -> Value {
         },
         "required": ["scaling"],
         "additionalProperties": false,
-    })
+    });
+    if let Some(properties) = process["properties"].as_object_mut() {
+        properties.extend(own);
+    }
+    process
 }
 
 fn signal() -> Value {

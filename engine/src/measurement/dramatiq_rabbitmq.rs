@@ -89,11 +89,11 @@ impl Look for DramatiqRabbitmq {
         let delayed: Vec<String> = names.iter().map(|name| format!("{name}{DELAYED}")).collect();
         let Books { mut books, notes } = self.queues.books(&names, &delayed).await?;
         let mut queues = BTreeMap::new();
-        for (name, delayed) in names.into_iter().zip(delayed) {
-            let Some(book) = books.remove(&name) else { continue };
+        for (name, delayed) in names.iter().zip(delayed) {
+            let Some(book) = books.remove(name) else { continue };
             let delayed = books.remove(&delayed);
             let scheduled = self.scheduled(delayed.as_ref());
-            queues.insert(name.clone(), Backlog { scheduled, ..self.queues.backlog(&name, &book) });
+            queues.insert(name.clone(), Backlog { scheduled, ..self.queues.backlog(name, &book) });
         }
         Ok(Seen { queues, workers: None, told_by_workers: false, notes })
     }

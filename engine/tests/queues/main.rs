@@ -9,6 +9,7 @@ mod arq;
 mod bullmq;
 mod celery_redis;
 mod dramatiq;
+mod dramatiq_rabbitmq;
 mod huey;
 #[cfg(feature = "nats")]
 mod nats;
@@ -48,6 +49,7 @@ const FILES: &[(&str, Claims)] = &[
     ("bullmq", bullmq::claims),
     ("celery_redis", celery_redis::claims),
     ("dramatiq", dramatiq::claims),
+    ("dramatiq_rabbitmq", dramatiq_rabbitmq::claims),
     ("huey", huey::claims),
     ("redis_libraries", redis_libraries::claims),
     ("rq", rq::claims),
@@ -61,7 +63,6 @@ const FILES: &[(&str, Claims)] = &[
     ("procrastinate", procrastinate::claims),
     ("redis_plain", redis_plain::claims),
     ("redis_server", redis_server::claims),
-    ("services", services::claims),
     #[cfg(feature = "sql")]
     ("sql_query", sql_query::claims),
     ("sqs", sqs::claims),

@@ -16,12 +16,15 @@ use std::{
 use autoscalebot_core::{moment::Moment, registry::Problem};
 use futures_util::stream::{self, StreamExt};
 
-use super::{Counts, Management, Server, Settings, Told};
+use super::{Counts, Server, Settings, Told};
 use crate::{
     clock::Clock,
     measurement::{
         MeasureError, Sight,
-        queue::{Backlog, Common, Metric, Oldest},
+        queue::{
+            Backlog, Common, Metric, Oldest,
+            names::{Finder, Names},
+        },
     },
     shared::Shared,
 };
@@ -34,9 +37,6 @@ const LONGEST_NAME_BYTES: usize = 255;
 
 /// As a regular expression it may be twice as long, and the management API takes 500 letters.
 const LONGEST_PATTERN_BYTES: usize = 200;
-
-/// Queues come and go rarely, and finding them is dear.
-const PATTERNS_HOLD: Duration = Duration::from_secs(60);
 
 /// Questions to the management API at a time, for one measurement.
 const AT_A_TIME: usize = 8;
@@ -54,12 +54,10 @@ pub type Hides = fn(&str) -> bool;
 pub struct Queues {
     server: Arc<Server>,
     clock: Arc<dyn Clock>,
-    names: Vec<String>,
-    patterns: Vec<String>,
+    finder: Finder,
     hides: Hides,
     metric: Metric,
     limit: Duration,
-    found: tokio::sync::Mutex<Option<(Duration, Vec<String>)>>,
     /// When messages were last seen ready, by queue.
     last_ready: Mutex<BTreeMap<String, Duration>>,
 }
@@ -94,16 +92,13 @@ impl Queues {
         common: &Common,
         shared: &Shared,
     ) -> Result<Self, Problem> {
-        let (patterns, names) = names.iter().cloned().partition(|name| is_pattern(name));
         Ok(Self {
             server: Server::of(settings, shared)?,
             clock: shared.clock.clone(),
-            names,
-            patterns,
+            finder: Finder::new(names),
             hides,
             metric: common.metric,
             limit: common.timeout_seconds.duration(),
-            found: tokio::sync::Mutex::default(),
             last_ready: Mutex::default(),
         })
     }
@@ -114,16 +109,14 @@ impl Queues {
         let mut problems = settings.problems();
         // What is in progress can be seen with the management API, so only that may be missing.
         problems.extend(common.problems(Sight::InProgress));
-        if names.is_empty() {
-            problems.push(Problem::new(setting, "no queue", "the names of queues"));
-        }
+        problems.extend(Names::problems(setting, names));
         if names.len() > MOST_QUEUES {
             problems.push(Problem::new(setting, format!("{} queues", names.len()), format!("at most {MOST_QUEUES}")));
         }
         for name in names {
             let most = if is_pattern(name) { LONGEST_PATTERN_BYTES } else { LONGEST_NAME_BYTES };
-            if name.is_empty() || name.len() > most {
-                problems.push(Problem::new(setting, format!("{name:?}"), format!("a name of 1 to {most} bytes")));
+            if name.len() > most {
+                problems.push(Problem::new(setting, format!("{name:?}"), format!("a name of at most {most} bytes")));
             }
         }
         if settings.has_management() {
@@ -167,42 +160,27 @@ impl Queues {
     ///
     /// # Errors
     /// When the management API does not tell, or no queue fits.
-    pub async fn names(&self) -> Result<Vec<String>, MeasureError> {
-        let Some(management) = self.server.management().filter(|_| !self.patterns.is_empty()) else {
-            return Ok(self.names.clone());
-        };
-        let mut found = self.found.lock().await;
-        let now = self.clock.now().since_start;
-        let fitting = match &*found {
-            Some((at, fitting)) if now.saturating_sub(*at) < PATTERNS_HOLD => fitting.clone(),
-            _ => {
-                let fitting = self.find(management).await?;
-                *found = Some((now, fitting.clone()));
-                fitting
-            }
-        };
-        let mut names = self.names.clone();
-        names.extend(fitting.into_iter().filter(|name| !self.names.contains(name)));
-        if names.len() > MOST_QUEUES {
-            let message = format!("{} queues of {} fit; narrow the pattern", names.len(), self.server.shown());
+    pub async fn names(&self) -> Result<Arc<[String]>, MeasureError> {
+        let found = self.finder.find(&self.clock.now(), self.existing()).await?;
+        let shown = self.server.shown();
+        if found.len() > MOST_QUEUES {
+            let message = format!("{} queues of {shown} fit; narrow the pattern", found.len());
             return Err(MeasureError::unknown("too_many_queues", message));
         }
-        Ok(names)
+        if found.is_empty() {
+            let message = format!("no queue of {shown} fits {}", self.finder.names().patterns().join(", "));
+            return Err(MeasureError::unknown("no_such_queue", message));
+        }
+        Ok(found)
     }
 
-    async fn find(&self, management: &Management) -> Result<Vec<String>, MeasureError> {
-        let expressions: Vec<String> = self.patterns.iter().map(|pattern| expression(pattern)).collect();
+    /// The queues that fit a pattern, or nearly: the management API does not mind upper and lower case.
+    async fn existing(&self) -> Result<Vec<String>, MeasureError> {
         let mut names = Vec::new();
-        for (pattern, expression) in self.patterns.iter().zip(expressions) {
-            let fitting = management.names(&expression, self.limit).await?;
-            // The API does not mind upper and lower case; queues do.
-            names.extend(fitting.into_iter().filter(|name| fits(pattern, name) && !(self.hides)(name)));
-        }
-        names.sort();
-        names.dedup();
-        if names.is_empty() && self.names.is_empty() {
-            let message = format!("no queue of {} fits {:?}", self.server.shown(), self.patterns);
-            return Err(MeasureError::unknown("no_such_queue", message));
+        let Some(management) = self.server.management() else { return Ok(names) };
+        for pattern in self.finder.names().patterns() {
+            let fitting = management.names(&expression(pattern), self.limit).await?;
+            names.extend(fitting.into_iter().filter(|name| !(self.hides)(name)));
         }
         Ok(names)
     }
@@ -216,13 +194,11 @@ impl Queues {
         let all: Vec<&str> = needed.iter().chain(beside).map(String::as_str).collect();
         let (ready, told) = tokio::join!(self.server.ready(&all, self.limit), self.told(&all));
         let (ready, (told, notes)) = (ready?, told?);
-        if let Some(index) = (0..needed.len()).find(|index| ready[*index].is_none()) {
-            let missing = &needed[index];
-            if self.names.contains(missing) {
+        for (missing, _) in needed.iter().zip(&ready).filter(|(_, ready)| ready.is_none()) {
+            // One that was found by a pattern, and is gone since, is left out.
+            if self.finder.names().literal().contains(missing) {
                 return Err(self.missing(missing));
             }
-            // It was found by a pattern, and is gone since.
-            *self.found.lock().await = None;
         }
         let of_queue = |((name, ready), told): ((&str, Option<u64>), Option<Told>)| {
             let counts = match told {
@@ -334,56 +310,12 @@ fn expression(pattern: &str) -> String {
     expression + "$"
 }
 
-/// Whether a name fits a pattern: `*` is any text, `?` any letter.
-fn fits(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    let (mut at, mut seen, mut star) = (0, 0, None);
-    while seen < name.len() {
-        match pattern.get(at) {
-            Some('*') => {
-                star = Some((at, seen));
-                at += 1;
-            }
-            Some(letter) if *letter == '?' || *letter == name[seen] => {
-                at += 1;
-                seen += 1;
-            }
-            _ => match star {
-                // The last star takes one letter more.
-                Some((place, from)) => {
-                    star = Some((place, from + 1));
-                    at = place + 1;
-                    seen = from + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[at..].iter().all(|letter| *letter == '*')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_star_is_any_text_and_a_question_mark_any_letter() {
-        for (pattern, name, expected) in [
-            ("jobs", "jobs", true),
-            ("jobs*", "jobs", true),
-            ("jobs.*", "jobs.mail", true),
-            ("jobs.*", "jobsXmail", false),
-            ("*.mail", "jobs.mail", true),
-            ("*.mail", "jobs.mail.old", false),
-            ("j?bs", "jobs", true),
-            ("j?bs", "jbs", false),
-            ("*a*b*", "xxaxxbxx", true),
-            ("*a*b*", "xxbxxaxx", false),
-            ("Jobs*", "jobs", false),
-            ("?", "é", true),
-        ] {
-            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
-        }
+    fn a_pattern_becomes_an_expression_that_means_nothing_else() {
         assert_eq!(expression("jobs.*-?_a"), r"^jobs\..*\-._a$");
     }
 }

@@ -47,7 +47,7 @@ pub struct Settings {
     /// for an encrypted connection. It takes the place of the five settings above.
     pub url: Secret,
     /// A file with the certificates (PEM) of whoever vouches for the broker, where the system's own do not suffice.
-    pub ca_file: String,
+    pub ca_file: Option<String>,
     /// The address of RabbitMQ's management API, such as `http://host:15672`, for what AMQP does not tell: what is in
     /// progress, and since when the oldest message waits. User and password are the same, unless the address has its own:
     /// `https://user:password@host:15671`.
@@ -63,7 +63,7 @@ impl Default for Settings {
             password: Secret::default(),
             virtual_host: DEFAULT_VIRTUAL_HOST.to_owned(),
             url: Secret::default(),
-            ca_file: String::new(),
+            ca_file: None,
             management_url: Secret::default(),
         }
     }
@@ -86,7 +86,7 @@ impl Settings {
         let mut problems: Vec<Problem> = address.as_ref().err().into_iter().cloned().chain(management).collect();
         let encrypts = address.is_ok_and(|address| address.scheme == AMQPScheme::AMQPS);
         let encrypts = encrypts || self.management_url.reveal().starts_with("https:");
-        if problems.is_empty() && !self.ca_file.is_empty() && !encrypts {
+        if problems.is_empty() && self.ca_file.is_some() && !encrypts {
             let found = "no connection is encrypted, so there is nobody to vouch for";
             problems.push(Problem::new("ca_file", found, "amqps:// in URL, or https:// in MANAGEMENT_URL"));
         }
@@ -167,14 +167,12 @@ impl Settings {
 
     /// The certificates of whoever vouches for the broker, if there are any beside the system's.
     pub(super) fn certificates(&self) -> Result<Option<String>, Problem> {
-        if self.ca_file.is_empty() {
-            return Ok(None);
-        }
+        let Some(file) = &self.ca_file else { return Ok(None) };
         let wrong = |found: String| Problem::new("ca_file", found, "a file of certificates in PEM form");
-        let pem = fs::read_to_string(Path::new(&self.ca_file))
-            .map_err(|error| wrong(format!("cannot read {:?}: {error}", self.ca_file)))?;
+        let pem =
+            fs::read_to_string(Path::new(file)).map_err(|error| wrong(format!("cannot read {file:?}: {error}")))?;
         if !pem.contains("-----BEGIN CERTIFICATE-----") {
-            return Err(wrong(format!("there is no certificate in {:?}", self.ca_file)));
+            return Err(wrong(format!("there is no certificate in {file:?}")));
         }
         Ok(Some(pem))
     }
@@ -274,7 +272,7 @@ mod tests {
         let settings = |url: &str, management: &str| Settings {
             url: Secret::new(url),
             management_url: Secret::new(management),
-            ca_file: "authority.pem".to_owned(),
+            ca_file: Some("authority.pem".to_owned()),
             ..Settings::default()
         };
         for (url, management, count) in [

@@ -2,7 +2,10 @@
 
 use std::{any::type_name, collections::HashMap, rc::Rc};
 
-use autoscalebot_core::registry::{self, Entry, Problem, find};
+use autoscalebot_core::{
+    busy,
+    registry::{self, Entry, Problem, find},
+};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -193,7 +196,14 @@ impl Assembler<'_> {
         if !matches!(node.content, Content::Scalar(Value::Number(_) | Value::Bool(_))) {
             self.findings.hide(node.span);
         }
-        self.findings.error(unknown_setting(key, block, known));
+        let is_of_the_process = self.cache.common::<busy::Settings>().names.contains(&key.name);
+        self.findings.error(match block.split_once('.') {
+            Some((process, _)) if is_of_the_process => {
+                let allowed = format!("{process}.{}, beside measurement, decision, scaling and notification", key.name);
+                Finding::new(key.span, format!("{block}.{}", key.name), "this is the process's, not a stage's", allowed)
+            }
+            _ => unknown_setting(key, block, known),
+        });
     }
 
     /// The name of a block's backend.

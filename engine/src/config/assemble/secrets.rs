@@ -3,7 +3,7 @@
 //! A backend's schema says which of its settings are secret. A file with an error may name no backend that exists, or
 //! misspell the setting, so that names count as well: rather too much is blanked than too little.
 
-use std::sync::OnceLock;
+use std::{collections::BTreeSet, sync::OnceLock};
 
 use autoscalebot_core::{
     names::nearest,
@@ -23,10 +23,10 @@ use crate::{
     secret::Secret,
 };
 
-/// Whether a setting, by its backend's schema or by its name, is secret or holds secrets.
+/// Whether a setting is secret or holds secrets: by its backend's schema, or by its name when the schema does not know it.
 pub fn is_secret(schema: &Schema, name: &str) -> bool {
     let property = schema.get("properties").and_then(|properties| properties.get(name));
-    property.is_some_and(|property| property.to_string().contains("\"writeOnly\":true")) || sounds_secret(name)
+    property.map_or_else(|| sounds_secret(name), |property| property.to_string().contains("\"writeOnly\":true"))
 }
 
 fn sounds_secret(name: &str) -> bool {
@@ -53,8 +53,10 @@ fn hide(node: &Node, findings: &mut Findings) {
         Content::Table(entries) => {
             for (key, node) in entries {
                 let name = key.name.to_lowercase();
+                let Names { secret, plain } = names();
                 // `api_kye` is not the name of a secret, but what stands there is one.
-                if sounds_secret(&name) || nearest(&name, secret_names().iter().map(String::as_str)).is_some() {
+                let may_be = sounds_secret(&name) || nearest(&name, secret.iter().map(String::as_str)).is_some();
+                if may_be && !plain.contains(&name) {
                     findings.hide(node.span);
                 } else {
                     hide(node, findings);
@@ -64,22 +66,32 @@ fn hide(node: &Node, findings: &mut Findings) {
     }
 }
 
-/// The names of all secret settings of all backends.
-fn secret_names() -> &'static [String] {
-    static NAMES: OnceLock<Vec<String>> = OnceLock::new();
-    fn of<S: ?Sized, C: ?Sized>(entries: &[Entry<S, C>], names: &mut Vec<String>) {
+/// The names of all settings of all backends.
+#[derive(Default)]
+struct Names {
+    /// Those that are secret somewhere.
+    secret: BTreeSet<String>,
+    /// Those that are secret nowhere.
+    plain: BTreeSet<String>,
+}
+
+fn names() -> &'static Names {
+    static NAMES: OnceLock<Names> = OnceLock::new();
+    fn of<S: ?Sized, C: ?Sized>(entries: &[Entry<S, C>], names: &mut Names) {
         for entry in entries {
             let schema = (entry.schema)();
-            names.extend(property_names(&schema).into_iter().filter(|name| is_secret(&schema, name)));
+            for name in property_names(&schema) {
+                if is_secret(&schema, &name) { &mut names.secret } else { &mut names.plain }.insert(name);
+            }
         }
     }
     NAMES.get_or_init(|| {
-        let mut names = Vec::new();
+        let mut names = Names::default();
         of(measurement::BACKENDS, &mut names);
         of(scaling::BACKENDS, &mut names);
         of(notification::BACKENDS, &mut names);
-        names.sort();
-        names.dedup();
+        let Names { secret, plain } = &mut names;
+        plain.retain(|name| !secret.contains(name));
         names
     })
 }

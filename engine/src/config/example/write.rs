@@ -19,10 +19,14 @@ const BEGINNING: &[&str] = &[
 
 const PROCESS: &str = "A process, by the name that the platform has for it. Add as many as you like.";
 
-pub fn toml(stages: &[Stage]) -> String {
+pub fn toml(own: &[Setting], stages: &[Stage]) -> String {
     let mut text = comment("", BEGINNING);
     text += "# A text may take a value from the environment: \"${NAME}\".\n\n";
     text += &comment("", &[PROCESS]);
+    text += "\n[web]\n";
+    for setting in own {
+        text += &explained("", setting, &format!("{} = {}", setting.name, toml_value(&setting.value)));
+    }
     for Stage { name, backend, settings } in stages {
         let backend = Value::from(*backend);
         let line =
@@ -35,11 +39,14 @@ pub fn toml(stages: &[Stage]) -> String {
     text
 }
 
-pub fn yaml(stages: &[Stage]) -> String {
+pub fn yaml(own: &[Setting], stages: &[Stage]) -> String {
     let mut text = comment("", BEGINNING);
     text += "# A text may take a value from the environment: \"${NAME}\".\n\n";
     text += &comment("", &[PROCESS]);
     text += "web:\n";
+    for setting in own {
+        text += &explained("  ", setting, &format!("{}: {}", setting.name, setting.value));
+    }
     for Stage { name, backend, settings } in stages {
         let line =
             if *name == "notification" { format!("backends: [{backend}]") } else { format!("backend: {backend}") };
@@ -52,11 +59,14 @@ pub fn yaml(stages: &[Stage]) -> String {
     text
 }
 
-pub fn json(stages: &[Stage]) -> String {
-    let mut process = Map::new();
-    for Stage { name, backend, settings } in stages {
+pub fn json(own: &[Setting], stages: &[Stage]) -> String {
+    let known = |settings: &[Setting]| -> Map<String, Value> {
         let known = settings.iter().filter(|setting| setting.kind != Kind::Sample && !super::is_empty(&setting.value));
-        let settings: Map<String, Value> = known.map(|setting| (setting.name.clone(), setting.value.clone())).collect();
+        known.map(|setting| (setting.name.clone(), setting.value.clone())).collect()
+    };
+    let mut process = known(own);
+    for Stage { name, backend, settings } in stages {
+        let settings = known(settings);
         let block = if *name == "notification" {
             serde_json::json!({"backends": [backend], "settings": settings})
         } else {
@@ -68,7 +78,7 @@ pub fn json(stages: &[Stage]) -> String {
     text.unwrap_or_default() + "\n"
 }
 
-pub fn python(stages: &[Stage], is_django: bool) -> String {
+pub fn python(own: &[Setting], stages: &[Stage], is_django: bool) -> String {
     let mut text = comment("", BEGINNING);
     if is_django {
         text += "\n# This is a part of your project's settings.py. TIME_ZONE, ADMINS and the EMAIL_* settings of the\n\
@@ -77,6 +87,10 @@ pub fn python(stages: &[Stage], is_django: bool) -> String {
     text += "\nimport os\n\nAUTOSCALE_SETTINGS = {\n";
     text += &comment("    ", &[PROCESS]);
     text += "    'web': {\n";
+    for setting in own {
+        let line = format!("'{}': {},", setting.name.to_uppercase(), python_value(&setting.value));
+        text += &explained("        ", setting, &line);
+    }
     for Stage { name, backend, settings } in stages {
         let path = format!("'autoscalebot.backends.{name}.{backend}Backend'");
         let line = if *name == "notification" { format!("'BACKENDS': [{path}]") } else { format!("'BACKEND': {path}") };

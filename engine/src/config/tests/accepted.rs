@@ -1,5 +1,7 @@
 //! Settings that load, and what they mean.
 
+use autoscalebot_core::{busy::ScaleDownWhen, units::Seconds};
+
 use super::*;
 use crate::config::assemble::{Origin, Source};
 
@@ -170,4 +172,45 @@ AUTOSCALE_SETTINGS = {'web': {
 fn an_empty_list_of_notification_backends_tells_nobody() {
     let text = "web: {scaling: DryRun, notification: {backends: []}}\n";
     assert_eq!(accepted("a.yaml", text).processes["web"].notification.backends, []);
+}
+
+#[test]
+fn what_stands_beside_the_stages_is_read_in_every_format_and_spelling() {
+    let files = [
+        ("a.toml", "[web]\nscaling = \"DryRun\"\nscale_down_when = \"drained\"\nmax_busy_wait = 90\n"),
+        ("b.toml", "[web]\nSCALING = \"DryRun\"\nSCALE_DOWN_WHEN = \"drained\"\nMAX_BUSY_WAIT = 90.0\n"),
+        ("a.yaml", "web:\n  scaling: DryRun\n  scale_down_when: drained\n  max_busy_wait: 90\n"),
+        (
+            "a.json",
+            r#"{"processes": {"web": {"scaling": "DryRun", "scale_down_when": "drained", "max_busy_wait": 90}}}"#,
+        ),
+        (
+            "a.py",
+            "AUTOSCALE_SETTINGS = {'web': {'SCALING': {'BACKEND': 'DryRun'}, 'SCALE_DOWN_WHEN': 'drained', \
+             'MAX_BUSY_WAIT': 90}}",
+        ),
+        ("x.toml", "[web]\nscaling = \"DryRun\"\nscale_down_when = \"${WHEN}\"\nmax_busy_wait = \"${WAIT}\"\n"),
+    ];
+    let environment = Environment::from_iter([("WHEN", "drained"), ("WAIT", "90")]);
+    for (name, text) in files {
+        let own = &explained(name, text, &environment).loaded.config.processes["web"].own;
+        assert_eq!(own.scale_down_when, Some(ScaleDownWhen::Drained), "{name}");
+        assert_eq!(own.max_busy_wait, Seconds::new(90), "{name}");
+    }
+    let without = &accepted("a.toml", "[web]\nscaling = \"DryRun\"\n").processes["web"].own;
+    assert_eq!(*without, autoscalebot_core::busy::Settings::default());
+}
+
+#[test]
+fn what_stands_beside_the_stages_says_where_it_came_from() {
+    let environment = Environment::from_iter([("WHEN", "idle")]);
+    let text = "[web]\nscaling = \"DryRun\"\nscale_down_when = \"${WHEN}\"\n[worker]\nscaling = \"DryRun\"\nmax_busy_wait = 0\n";
+    let origins = explained("a.toml", text, &environment).origins;
+    let origin = |path: &str| origins.iter().find(|origin| origin.path == path).unwrap_or_else(|| panic!("{path}"));
+    let when = origin("web.scale_down_when");
+    assert_eq!((&when.value, &when.source), (&"idle".into(), &Source::Environment(vec!["WHEN".to_owned()])));
+    let wait = origin("web.max_busy_wait");
+    assert_eq!((wait.value.as_f64(), &wait.source), (Some(3600.0), &Source::Default));
+    assert_eq!(origin("worker.scale_down_when").source, Source::Default);
+    assert!(matches!(origin("worker.max_busy_wait").source, Source::File(_)));
 }

@@ -133,7 +133,7 @@ fn a_misspelt_stage_and_a_key_beside_settings_are_told() {
     3 | measurment = "ResponseTime"
       | ^^^^^^^^^^
       |
-      = help: expected one of measurement, decision, signals, scaling, notification
+      = help: expected one of measurement, decision, signals, scaling, notification, scale_down_when, max_busy_wait
 
     error: web.decision.max_processes: "max_processes" is no part of a stage
      --> a.toml:5:1
@@ -670,4 +670,77 @@ fn problems_of_the_whole_are_told_beside_those_of_single_settings() {
         assert!(told.iter().any(|line| line.contains(words)), "{words:?} is missing in {told:#?}");
     }
     assert_eq!(told.len(), 4, "{told:#?}");
+}
+
+#[test]
+fn what_is_wrong_beside_the_stages_is_told_with_everything_else() {
+    let text = "[web]\nscale_down_wen = \"idle\"\nmax_busy_wait = -5\n[web.scaling]\nbackend = \"Herku\"\n";
+    insta::assert_snapshot!(refused("a.toml", text), @r#"
+    error: web.scale_down_wen: "scale_down_wen" is no part of a process, did you mean scale_down_when?
+     --> a.toml:2:1
+      |
+    2 | scale_down_wen = "idle"
+      | ^^^^^^^^^^^^^^
+      |
+      = help: expected one of measurement, decision, signals, scaling, notification, scale_down_when, max_busy_wait
+
+    error: web.max_busy_wait: -5 seconds, expected 0 to 31622400 (366 days)
+     --> a.toml:3:17
+      |
+    3 | max_busy_wait = -5
+      |                 ^^
+
+    error: web.scaling.backend: there is no backend "Herku" (did you mean Heroku?)
+     --> a.toml:5:11
+      |
+    5 | backend = "Herku"
+      |           ^^^^^^^
+      |
+      = help: expected one of Heroku, Local, Command, DryRun
+
+    3 problems in the settings
+    "#);
+    let text = "
+AUTOSCALE_SETTINGS = {
+    'web': {
+        'SCALING': {'BACKEND': 'DryRun'},
+        'SCALE_DOWN_WHEN': 'busy',
+        'MAX_BUSY_WAIT': '1h',
+        'scale_down_when': 'idle',
+    },
+}
+";
+    insta::assert_snapshot!(refused("a.py", text), @r#"
+    error: web.scale_down_when: found "busy"
+     --> a.py:5:28
+      |
+    5 |         'SCALE_DOWN_WHEN': 'busy',
+      |                            ^^^^^^
+      |
+      = help: expected one of `always`, `idle`, `drained`
+
+    error: web.max_busy_wait: found "1h"
+     --> a.py:6:26
+      |
+    6 |         'MAX_BUSY_WAIT': '1h',
+      |                          ^^^^
+      |
+      = help: expected a number
+
+    error: web.scale_down_when: this key stands here a second time
+     --> a.py:7:9
+      |
+    7 |         'scale_down_when': 'idle',
+      |         ^^^^^^^^^^^^^^^^^
+      |
+      = help: expected each key once
+
+    3 problems in the settings
+    "#);
+}
+
+#[test]
+fn what_belongs_beside_the_stages_is_refused_inside_one() {
+    let text = format!("{WEB}scale_down_when = \"idle\"\n");
+    insta::assert_snapshot!(lines("a.toml", &text).join("\n"), @"a.toml:6: web.decision.settings.scale_down_when: this is the process's, not a stage's; expected web.scale_down_when, beside measurement, decision, scaling and notification");
 }

@@ -121,3 +121,18 @@ fn settings_that_load_do_not_show_their_secrets() {
     let shown = format!("{:?} {:?}", explained.loaded, explained.origins);
     assert!(!shown.contains("hunter2"), "{shown}");
 }
+
+#[test]
+fn a_setting_that_is_known_to_be_no_secret_is_shown_whatever_its_name_contains() {
+    let text = "[celery]\nscaling = \"DryRun\"\n[celery.measurement]\nbackend = \"CeleryRedisQueueSize\"\n\
+                settings = { unacked_key = \"unacknowledged\", password = \"hunter2\" }\n";
+    let origins = explained("a.toml", text, &Environment::default()).origins;
+    let value = |name: &str| {
+        let path = format!("celery.measurement.settings.{name}");
+        origins.iter().find(|origin| origin.path == path).map(|origin| origin.value.clone())
+    };
+    assert_eq!(value("unacked_key"), Some("unacknowledged".into()));
+    assert_eq!(value("password"), Some(crate::secret::Secret::SHOWN.into()));
+    let shown = all_shown("a.toml", &text.replace("scaling = \"DryRun\"", "scaling = 3"), &Environment::default());
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
