@@ -168,7 +168,8 @@ async fn nothing_can_be_changed_by_a_query() {
     assert_eq!(number(&*query(&url, "select count(*) from jobs")).await, Ok(1.0));
     let folder = Folder::new();
     let file = sqlite(&folder.path().join("jobs.db"), "create table jobs (id); insert into jobs values (1)").await;
-    for text in ["delete from jobs returning id", "select 1; delete from jobs", "attach 'other.db' as other; select 1"] {
+    for text in ["delete from jobs returning id", "select 1; delete from jobs", "attach 'other.db' as other; select 1"]
+    {
         let key = refused(&file, text).await;
         assert!(["not_read_only", "missing"].contains(&&*key), "{key}: {text}");
     }
