@@ -16,7 +16,7 @@ AUTOSCALE_SETTINGS = {
         # When the process may shrink: `always`; `idle`, only processes known to be free may go; or
         # `drained`, only when nothing waits or runs. Without it, `idle` if one of its measurements
         # sees work in a queue, else `always`. There is no default; for example:
-        #'SCALE_DOWN_WHEN': 'idle',
+        #'SCALE_DOWN_WHEN': 'always',
         # So many seconds a shrink is held at most because of work in progress; then it happens all
         # the same. 0 never holds.
         #'MAX_BUSY_WAIT': 3600,
