@@ -43,6 +43,8 @@ pub struct Bot {
     pub platform: Arc<dyn Scale>,
     /// Whom to tell.
     pub outlets: Outlets,
+    /// What people should know about its settings before they rely on them.
+    pub remarks: Vec<String>,
     /// Sees everything that happens, if anybody looks.
     pub watcher: Option<Arc<dyn Watch>>,
     /// What all bots share.

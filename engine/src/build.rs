@@ -82,11 +82,12 @@ pub fn bot(
         shared: shared.clone(),
     };
     let start = shared.clock.now().since_start;
-    let (mut signals, mut measuring) = (Vec::new(), Vec::new());
+    let (mut signals, mut measuring, mut remarks) = (Vec::new(), Vec::new(), Vec::new());
     for signal in &config.signals {
         let entry = find(measurement::BACKENDS, signal.measurement.backend).map_err(error("measurement"))?;
         let measure = (entry.build)(&signal.measurement.settings, &context).map_err(error("measurement"))?;
         signals.push(policy_signal(signal, &*measure).map_err(error("decision"))?);
+        remarks.extend(thresholds_of_another_unit(signal, &*measure));
         let interval = signal.measurement_common.measurement_interval_in_seconds.duration();
         measuring.push(Measuring { measure, schedule: Schedule::new(interval, start, share) });
     }
@@ -114,6 +115,7 @@ pub fn bot(
         measuring,
         platform,
         outlets,
+        remarks,
         watcher: manner.watcher.clone(),
         shared: shared.clone(),
     })
@@ -130,6 +132,19 @@ fn scale_down_when(config: &ProcessConfig, sees_work: bool) -> Result<ScaleDownW
             Err(Problem::new("", found, "always, or a measurement of a queue among the signals"))
         }
     }
+}
+
+/// The thresholds' defaults are the original's, milliseconds of a web process. For the length of a queue they are a slip.
+fn thresholds_of_another_unit(signal: &SignalConfig, measure: &dyn Measure) -> Option<String> {
+    let given = |name: &str| signal.decision.settings.get(name).is_some();
+    let defaults = find(decision::BACKENDS, signal.decision.backend).map(|entry| (entry.defaults)()).ok()?;
+    let highest = defaults.get("max_measurement_value").filter(|_| !given("max_measurement_value"))?;
+    (measure.sight() != Sight::NoWork).then(|| {
+        let (backend, unit) = (signal.measurement.backend, measure.unit());
+        format!(
+            "{backend} measures {unit}, and MAX_MEASUREMENT_VALUE is not set: {highest} {unit} are needed to scale up"
+        )
+    })
 }
 
 fn policy_signal(signal: &SignalConfig, measure: &dyn Measure) -> Result<Signal, Problem> {

@@ -39,6 +39,7 @@ struct Running {
     settings: Fingerprint,
     platform: Arc<dyn Scale>,
     outlets: Outlets,
+    remarks: Vec<String>,
     /// How it is protected while it works, in words.
     protection: Option<String>,
     stop: CancellationToken,
@@ -120,12 +121,13 @@ impl Fleet {
         Outlets::tell_each_once(outlets, self.shared.clock.now(), &event);
     }
 
-    /// What people should know about the platforms, once each.
+    /// What people should know about their settings and platforms, once each.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
         let mut said = BTreeSet::new();
         let all = self.bots.iter().flat_map(|(process, running)| {
-            let remarks = running.platform.remarks().into_iter().chain(running.outlets.remarks());
+            let of_others = running.platform.remarks().into_iter().chain(running.outlets.remarks());
+            let remarks = running.remarks.iter().cloned().chain(of_others);
             remarks.map(move |remark| (process, remark))
         });
         // Ten processes of one app would say the same thing ten times.
@@ -176,8 +178,9 @@ impl Running {
     fn start(bot: Bot, settings: Fingerprint, state: State) -> Self {
         let stop = CancellationToken::new();
         let (platform, outlets, protection) = (bot.platform.clone(), bot.outlets.clone(), bot.protection());
+        let remarks = bot.remarks.clone();
         let task = tokio::spawn(bot.run(state, stop.clone()));
-        Self { settings, platform, outlets, protection, stop, task }
+        Self { settings, platform, outlets, remarks, protection, stop, task }
     }
 
     /// Ends the bot; gives back what it knew, unless it would not end.

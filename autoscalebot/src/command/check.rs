@@ -57,7 +57,10 @@ fn built(explained: &Explained, around: &Surroundings) -> Result<BTreeMap<Proces
         let bot = build::platform(process, config, &shared, &manner)
             .and_then(|platform| build::bot(process, config, platform, 0.0, &shared, &manner));
         match bot {
-            Ok(bot) => words.extend(bot.protection().map(|protection| (process.clone(), protection))),
+            Ok(bot) => {
+                let lines: Vec<String> = bot.protection().into_iter().chain(bot.remarks).collect();
+                words.extend((!lines.is_empty()).then(|| (process.clone(), lines.join("\n  "))));
+            }
             Err(error) if error.stage == "scale_down_when" => {
                 eprintln!("error: {}: {error}", explained.loaded.path.display());
                 is_fine = false;

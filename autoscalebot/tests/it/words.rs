@@ -70,3 +70,45 @@ backend = "DryRun"
         }])
     );
 }
+
+#[test]
+fn check_says_how_a_process_is_protected_and_what_cannot_be_run_here() {
+    let folder = Folder::new();
+    folder.write(
+        "autoscale_settings.toml",
+        r#"
+[celery]
+measurement = "CeleryRedisQueueSize"
+[celery.scaling]
+backend = "Heroku"
+settings = { app_name = "dancing-forest-1234", api_key = "hunter2" }
+[huey]
+measurement = "Huey"
+scaling = "DryRun"
+[rq]
+measurement = "Rq"
+scaling = "Local"
+"#,
+    );
+    let (code, out, error) = output(&["check"], &folder);
+    assert_eq!(code, 0, "{error}");
+    for words in [
+        "shrinks only by as many of the highest numbers as have free workers",
+        "what is in progress cannot be seen, so it shrinks only after 60 min (MAX_BUSY_WAIT)",
+        "Huey measures tasks, and MAX_MEASUREMENT_VALUE is not set: 1200 tasks are needed to scale up",
+        "cannot be run on this machine as it is: rq.scaling: procfile:",
+    ] {
+        assert!(out.contains(words), "{words:?} is missing in\n{out}");
+    }
+}
+
+#[test]
+fn protection_that_nobody_can_see_for_is_an_error_of_the_settings() {
+    let folder = Folder::new();
+    folder.write("autoscale_settings.toml", "[web]\nscaling = \"DryRun\"\nscale_down_when = \"idle\"\n");
+    for command in ["check", "run"] {
+        let (code, _, error) = output(&[command], &folder);
+        assert_eq!(code, 2, "{command}: {error}");
+        assert!(error.contains("web.scale_down_when: none of the measurements sees work in a queue"), "{error}");
+    }
+}

@@ -204,6 +204,7 @@ pub fn bot(script: &Script, platform: &Platform, interval: Duration, witness: &A
             measure: Box::new(script.clone()),
             schedule: Schedule::new(interval, Duration::ZERO, 0.0),
         }],
+        remarks: Vec::new(),
         platform: Arc::new(platform.clone()),
         outlets: Outlets::default(),
         watcher: Some(witness.clone()),
