@@ -28,13 +28,25 @@ fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
 /// The names in `${NAME}`, each with a value: on the reader's machine they are set.
 fn environment(block: &str) -> Environment {
     let names = block.split("${").skip(1).filter_map(|rest| rest.split('}').next());
-    // The value must do for keys and for URLs.
-    names.map(|name| (name, "https://example.org/hooks/0123456789abcdef")).collect()
+    names.map(|name| (name, value(name))).collect()
+}
+
+/// A value as platforms give it to a variable of that name.
+fn value(name: &str) -> &'static str {
+    match name {
+        "REDIS_URL" => "rediss://:hunter2@example.org:6379",
+        "CLOUDAMQP_URL" => "amqps://user:hunter2@example.org/user",
+        "DATABASE_URL" => "postgres://user:hunter2@example.org:5432/app",
+        "NATS_URL" => "nats://example.org:4222",
+        // It must do for keys and for URLs.
+        _ => "https://example.org/hooks/0123456789abcdef",
+    }
 }
 
 /// A block about another stage, with a platform to go with it.
 fn completed(block: &str) -> String {
-    let process: String = block.chars().skip_while(|sign| *sign == '[').take_while(|sign| *sign != '.').collect();
+    let process: String =
+        block.chars().skip_while(|sign| *sign == '[').take_while(|sign| !".]".contains(*sign)).collect();
     let platform = format!("[{process}.scaling]");
     if block.contains(&platform) { block.to_owned() } else { format!("{block}\n{platform}\nbackend = \"DryRun\"\n") }
 }
