@@ -12,7 +12,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use autoscalebot_core::{
-    busy::Worker,
     registry::{Backend, Problem},
     units::Seconds,
 };
@@ -22,8 +21,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     Context, Measure, MeasureError, Sight,
     celery::{
-        answer::{Answer, Known},
+        answer::Answer,
         control::Control,
+        crew::Crew,
         redis_backlog::{ByNobody, Delivered, Fate, backlogs, delivered, judged},
         redis_post::{Names as ChannelNames, RedisPost},
         redis_reading::{Keys, Reader},
@@ -36,17 +36,10 @@ use super::{
 use crate::{
     broker::redis::{Server, Settings as RedisSettings},
     clock::Clock,
-    scaling::{Scale, Whose},
 };
 
 /// Celery's own steps are four; more than this many lists in one question are a slip.
 const MOST_STEPS: usize = 64;
-
-/// Of a measurement's time, so many tenths may go by until the workers have answered; the rest is for Redis.
-const TENTHS_FOR_WORKERS: u32 = 7;
-
-/// More silent workers are not listed by name.
-const MOST_NAMED: usize = 5;
 
 /// Settings of `CeleryRedisQueueSize`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -138,9 +131,7 @@ pub struct CeleryRedisQueueSize {
     finder: Finder,
     keys: Keys,
     reader: Reader,
-    /// Nothing when workers are not asked.
-    control: Option<Arc<Control>>,
-    platform: Arc<dyn Scale>,
+    crew: Crew,
     clock: Arc<dyn Clock>,
     visibility: Duration,
     limit: Duration,
@@ -195,16 +186,16 @@ impl Backend for CeleryRedisQueueSize {
                 Control::new(Box::new(post), shared.clock.clone())
             })
         });
+        let limit = settings.common.timeout_seconds.duration();
         let look = Self {
             finder: Finder::new(&settings.names()),
             keys: settings.keys(),
             reader: Reader::new(server.clone(), settings.keys()),
             server,
-            control,
-            platform: context.platform.clone(),
+            crew: Crew::new(control, context, limit),
             clock: shared.clock.clone(),
             visibility: settings.visibility_timeout.duration(),
-            limit: settings.common.timeout_seconds.duration(),
+            limit,
             sight: settings.sight(),
         };
         Ok(Box::new(Queue::new(look, &settings.common)))
@@ -220,15 +211,15 @@ impl Look for CeleryRedisQueueSize {
         let reading = self.reader.read(&names, self.limit).await?;
         let read = self.clock.now();
         let mut notes = Vec::new();
-        let answer = self.ask_workers(started, read.since_start, &mut notes).await;
+        let answer = self.crew.ask(started, read.since_start, &mut notes).await;
         let answer = answer.as_deref();
         let is_ours = |name: &str| self.finder.names().mean(name);
         let mut delivered = delivered(&reading.unacked, answer, &is_ours, read.civil);
         self.judge(&mut delivered, answer, &mut notes).await?;
         let patterns = self.finder.names().patterns().join(", ");
         let queues = backlogs(&reading, &delivered, answer, &is_ours, read.civil, &patterns);
-        let workers = answer.map(|answer| self.workers(answer, &is_ours, &mut notes));
-        Ok(Seen { queues, workers, told_by_workers: self.control.is_some(), notes })
+        let workers = answer.map(|answer| self.crew.workers(answer, &is_ours, &mut notes));
+        Ok(Seen { queues, workers, told_by_workers: self.crew.is_asked(), notes })
     }
 
     fn sight(&self) -> Sight {
@@ -245,19 +236,6 @@ impl Look for CeleryRedisQueueSize {
 }
 
 impl CeleryRedisQueueSize {
-    /// What the workers said after the queues had been read. When they cannot be asked, what waits is known all the same.
-    async fn ask_workers(&self, started: Duration, read: Duration, notes: &mut Vec<String>) -> Option<Arc<Answer>> {
-        let control = self.control.as_ref()?;
-        let left = (self.limit * TENTHS_FOR_WORKERS / 10).saturating_sub(read.saturating_sub(started));
-        match tokio::time::timeout(left, control.answer(read)).await {
-            Ok(Ok(Some(answer))) => return Some(answer),
-            Ok(Ok(None)) => notes.push("the workers are asked less often because one of them is silent".to_owned()),
-            Ok(Err(error)) => notes.push(format!("the workers could not be asked: {error}")),
-            Err(_) => notes.push("the workers' answer came too late; raise TIMEOUT_SECONDS".to_owned()),
-        }
-        None
-    }
-
     /// Finds out what becomes of tasks that were delivered to nobody who is there.
     async fn judge(
         &self,
@@ -296,40 +274,5 @@ impl CeleryRedisQueueSize {
             ));
         }
         Ok(())
-    }
-
-    fn workers(&self, answer: &Answer, is_ours: &impl Fn(&str) -> bool, notes: &mut Vec<String>) -> Vec<Worker> {
-        let process = |name: &str| {
-            let process = name.rsplit_once('@').map_or(name, |(_, process)| process);
-            match self.platform.whose(process) {
-                Whose::Number(number) => Some(Some(number)),
-                Whose::Unknown => Some(None),
-                Whose::Another => None,
-            }
-        };
-        let mut workers: Vec<Worker> = answer
-            .serving(is_ours)
-            .filter_map(|(name, worker)| Some(Worker { process: process(name)?, busy: worker.is_busy() }))
-            .collect();
-        if answer.listeners == Some(0) {
-            notes.push("no worker listens: none runs, or the app has worker_enable_remote_control = False".to_owned());
-        }
-        if answer.silent > 0 {
-            let listeners = answer.listeners.unwrap_or_default();
-            let mut note = format!("{} of {listeners} workers did not answer", answer.silent);
-            let known = answer.known(is_ours);
-            if let Known::But { workers: names, .. } = &known {
-                let named = names.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-                note = format!("{note}, {named} perhaps; one with --pool solo cannot while it works");
-                if answer.missed_are_silent() {
-                    let silent = names.iter().filter_map(|name| process(name));
-                    workers.extend(silent.map(|process| Worker { process, busy: true }));
-                }
-            }
-            if known != Known::All {
-                notes.push(note);
-            }
-        }
-        workers
     }
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::broker::rabbitmq::{
     Settings as RabbitmqSettings,
-    queues::{Book, Books, Queues},
+    queues::{Book, Books, Queues, needs_management},
 };
 
 /// What Dramatiq adds to a queue's name for messages with a delay.
@@ -63,7 +63,13 @@ impl Backend for DramatiqRabbitmq {
     const NAME: &'static str = "DramatiqRabbitmq";
 
     fn validate(settings: &Settings) -> Vec<Problem> {
-        let mut problems = Queues::problems("queue_names", &settings.queue_names, &settings.rabbitmq, &settings.common);
+        let mut problems = settings.common.problems(Sight::InProgress);
+        problems.extend(Queues::problems(
+            "queue_names",
+            &settings.queue_names,
+            &settings.rabbitmq,
+            needs_management(&settings.common),
+        ));
         for name in settings.queue_names.iter().filter(|name| is_beside(name)) {
             let found = format!("{name:?} is one that Dramatiq makes beside another");
             problems.push(Problem::new("queue_names", found, "the name of a queue, without .DQ or .XQ"));
@@ -73,7 +79,8 @@ impl Backend for DramatiqRabbitmq {
 
     fn build(settings: Settings, context: &Context) -> Result<Box<dyn Measure>, Problem> {
         let Settings { queue_names, rabbitmq, common } = settings;
-        let queues = Queues::of(&queue_names, is_beside, &rabbitmq, &common, &context.shared)?;
+        let queues =
+            Queues::of(&queue_names, is_beside, &rabbitmq, &common, needs_management(&common), &context.shared)?;
         Ok(Box::new(Queue::new(Self { queues }, &common)))
     }
 }

@@ -7,6 +7,8 @@ pub mod app_decision;
 pub mod arq;
 pub mod bullmq;
 pub mod celery;
+#[cfg(feature = "rabbitmq")]
+pub mod celery_rabbitmq_queue_size;
 pub mod celery_redis_queue_size;
 pub mod command;
 pub mod dramatiq;
@@ -55,6 +57,8 @@ pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[
     entry::<response_time::ResponseTime>(),
     entry::<heroku_service_time::HerokuServiceTime>(),
     entry::<celery_redis_queue_size::CeleryRedisQueueSize>(),
+    #[cfg(feature = "rabbitmq")]
+    entry::<celery_rabbitmq_queue_size::CeleryRabbitmqQueueSize>(),
     entry::<rq::Rq>(),
     entry::<dramatiq::Dramatiq>(),
     entry::<huey::Huey>(),

@@ -14,11 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Measure, MeasureError, Sight,
+    celery_rabbitmq_queue_size::is_celerys_own,
     queue::{Common, Look, Queue, Seen},
 };
 use crate::broker::rabbitmq::{
     Settings as RabbitmqSettings,
-    queues::{Books, Queues},
+    queues::{Books, Queues, needs_management},
 };
 
 /// Settings of `RabbitmqQueue`.
@@ -46,19 +47,22 @@ impl Backend for RabbitmqQueue {
     const NAME: &'static str = "RabbitmqQueue";
 
     fn validate(settings: &Settings) -> Vec<Problem> {
-        Queues::problems("queue_names", &settings.queue_names, &settings.rabbitmq, &settings.common)
+        let mut problems = settings.common.problems(Sight::InProgress);
+        problems.extend(Queues::problems(
+            "queue_names",
+            &settings.queue_names,
+            &settings.rabbitmq,
+            needs_management(&settings.common),
+        ));
+        problems
     }
 
     fn build(settings: Settings, context: &Context) -> Result<Box<dyn Measure>, Problem> {
         let Settings { queue_names, rabbitmq, common } = settings;
-        let queues = Queues::of(&queue_names, is_celerys_own, &rabbitmq, &common, &context.shared)?;
+        let queues =
+            Queues::of(&queue_names, is_celerys_own, &rabbitmq, &common, needs_management(&common), &context.shared)?;
         Ok(Box::new(Queue::new(Self { queues }, &common)))
     }
-}
-
-/// Queues by which Celery's workers talk among themselves. Source: kombu's pidbox, Celery's event receiver.
-fn is_celerys_own(name: &str) -> bool {
-    name.ends_with(".pidbox") || name.starts_with("celeryev.")
 }
 
 #[async_trait]

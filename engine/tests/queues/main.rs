@@ -7,6 +7,7 @@
 
 mod arq;
 mod bullmq;
+mod celery_rabbitmq;
 mod celery_redis;
 mod dramatiq;
 mod dramatiq_rabbitmq;
@@ -47,6 +48,7 @@ const FILES: &[(&str, Claims)] = &[
     // One a line, in the order of the alphabet.
     ("arq", arq::claims),
     ("bullmq", bullmq::claims),
+    ("celery_rabbitmq", celery_rabbitmq::claims),
     ("celery_redis", celery_redis::claims),
     ("dramatiq", dramatiq::claims),
     ("dramatiq_rabbitmq", dramatiq_rabbitmq::claims),

@@ -215,8 +215,9 @@ async fn open(
     connecting.await
 }
 
-/// Whether the broker says that there is no such queue.
-fn is_missing(error: &lapin::Error) -> bool {
+/// Whether the broker says that there is no such queue or exchange.
+#[must_use]
+pub fn is_missing(error: &lapin::Error) -> bool {
     soft(error) == Some(&AMQPSoftError::NOTFOUND)
 }
 

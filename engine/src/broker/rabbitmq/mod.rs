@@ -16,13 +16,14 @@ use std::{error::Error as _, sync::Arc, time::Duration};
 
 use autoscalebot_core::registry::Problem;
 use lapin::{
-    ErrorKind,
+    Channel, ErrorKind,
     protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError},
     uri::AMQPUri,
 };
 use tokio::sync::Mutex;
 
 pub use self::{
+    connection::is_missing,
     management::{Counts, Management, Told},
     settings::Settings,
 };
@@ -100,6 +101,34 @@ impl Server {
                 self.ask(&live, names, limit).await
             }
             answer => answer,
+        }
+    }
+
+    /// A channel of one's own, on the connection that all share. It is closed when it is dropped.
+    ///
+    /// # Errors
+    /// When the broker cannot be reached.
+    pub async fn channel(&self, limit: Duration) -> Result<Channel, MeasureError> {
+        let (live, is_new) = self.live(limit).await?;
+        match live.channel().await {
+            Err(_) if !is_new && !live.lives() => {
+                let (live, _) = self.live(limit).await?;
+                live.channel().await.map_err(|error| self.failed(&error))
+            }
+            channel => channel.map_err(|error| self.failed(&error)),
+        }
+    }
+
+    /// What is told of an error on a channel of one's own.
+    #[must_use]
+    pub fn failed(&self, error: &lapin::Error) -> MeasureError {
+        let shown = &self.shown;
+        match soft(error) {
+            Some(AMQPSoftError::ACCESSREFUSED) => {
+                MeasureError::unknown("unauthorized", format!("{shown} does not let this user do that"))
+            }
+            Some(other) => MeasureError::unknown("broker_error", format!("{shown} refuses (AMQP {})", other.get_id())),
+            None => MeasureError::unknown("connection_broken", format!("the connection to {shown} broke")),
         }
     }
 

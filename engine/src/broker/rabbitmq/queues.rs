@@ -45,7 +45,7 @@ const AT_A_TIME: usize = 8;
 const BOOKS_ARE_LATE: Duration = Duration::from_secs(10);
 
 /// What people are told of every number of the management API.
-const LATE: &str = "in_progress is what the management API counted some seconds ago";
+const LATE: &str = "what the management API tells beside what waits is some seconds old";
 
 /// Which queues a library makes for itself, so that no pattern means them.
 pub type Hides = fn(&str) -> bool;
@@ -56,7 +56,8 @@ pub struct Queues {
     clock: Arc<dyn Clock>,
     finder: Finder,
     hides: Hides,
-    metric: Metric,
+    /// Whether there is no number without the management API.
+    needs_management: bool,
     limit: Duration,
     /// When messages were last seen ready, by queue.
     last_ready: Mutex<BTreeMap<String, Duration>>,
@@ -90,6 +91,7 @@ impl Queues {
         hides: Hides,
         settings: &Settings,
         common: &Common,
+        needs_management: bool,
         shared: &Shared,
     ) -> Result<Self, Problem> {
         Ok(Self {
@@ -97,7 +99,7 @@ impl Queues {
             clock: shared.clock.clone(),
             finder: Finder::new(names),
             hides,
-            metric: common.metric,
+            needs_management,
             limit: common.timeout_seconds.duration(),
             last_ready: Mutex::default(),
         })
@@ -105,10 +107,8 @@ impl Queues {
 
     /// What is wrong with these settings together. `setting` is the one with the names.
     #[must_use]
-    pub fn problems(setting: &str, names: &[String], settings: &Settings, common: &Common) -> Vec<Problem> {
+    pub fn problems(setting: &str, names: &[String], settings: &Settings, needs_management: bool) -> Vec<Problem> {
         let mut problems = settings.problems();
-        // What is in progress can be seen with the management API, so only that may be missing.
-        problems.extend(common.problems(Sight::InProgress));
         problems.extend(Names::problems(setting, names));
         if names.len() > MOST_QUEUES {
             problems.push(Problem::new(setting, format!("{} queues", names.len()), format!("at most {MOST_QUEUES}")));
@@ -126,7 +126,7 @@ impl Queues {
         if let Some(pattern) = names.iter().find(|name| is_pattern(name)) {
             problems.push(needs(format!("missing, and only the management API knows which queues fit {pattern:?}")));
         }
-        if common.metric != Metric::Waiting {
+        if needs_management {
             problems.push(needs("missing, and AMQP tells nothing but how many messages wait".to_owned()));
         }
         problems
@@ -233,7 +233,7 @@ impl Queues {
         let answers: Vec<Result<Told, MeasureError>> = asked.buffered(AT_A_TIME).collect().await;
         let mut notes = Vec::new();
         if let Some(error) = answers.iter().find_map(|answer| answer.as_ref().err()) {
-            if self.metric != Metric::Waiting || error.key == "unauthorized" {
+            if self.needs_management || error.key == "unauthorized" {
                 return Err(error.clone());
             }
             notes.push(format!("what is in progress is not known: {error}"));
@@ -242,7 +242,7 @@ impl Queues {
         if let Some((name, _)) = untold {
             let message =
                 format!("the management API has no numbers of queue {name:?} yet; a new queue takes some seconds");
-            if self.metric != Metric::Waiting {
+            if self.needs_management {
                 return Err(MeasureError::unknown("no_reading_yet", message));
             }
             notes.push(message);
@@ -254,7 +254,8 @@ impl Queues {
     pub fn backlog(&self, name: &str, book: &Book) -> Backlog {
         let now = self.clock.now();
         let in_progress = book.counts.and_then(|counts| self.believed(name, book.ready, counts, &now));
-        let (oldest, estimate) = oldest(book, &now);
+        let is_uncertain = book.counts.is_some_and(|counts| counts.unacknowledged > 0);
+        let (oldest, estimate) = age_of(book, book.ready, is_uncertain, &now);
         Backlog { waiting: book.ready, in_progress, scheduled: None, oldest, estimate }
     }
 
@@ -276,24 +277,30 @@ impl Queues {
     }
 }
 
-/// Since when the oldest message waits, and how exact that and the rest is.
-fn oldest(book: &Book, now: &Moment) -> (Oldest, Option<String>) {
-    let Some(counts) = book.counts else { return (Backlog::of_waiting(book.ready).oldest, None) };
+/// Since when the oldest message of a queue waits in which so many wait, and how exact that and the rest is. The oldest that
+/// the management API tells of may be one that is delivered; `is_uncertain` if that may not be one that waits.
+pub fn age_of(book: &Book, waiting: u64, is_uncertain: bool, now: &Moment) -> (Oldest, Option<String>) {
+    let Some(counts) = book.counts else { return (Backlog::of_waiting(waiting).oldest, None) };
     let late = Some(LATE.to_owned());
     match counts.head {
-        _ if book.ready == 0 => (Oldest::Nothing, late),
+        _ if waiting == 0 => (Oldest::Nothing, late),
         None => (Oldest::NoStamp, late),
         Some(head) => {
             let age = Duration::try_from(now.civil.duration_since(head)).unwrap_or_default();
             let at_most = "the oldest message may be one of those in progress, so that latency is less";
-            let estimate = if counts.unacknowledged > 0 { Some(format!("{LATE}; {at_most}")) } else { late };
-            (Oldest::Since(age), estimate)
+            (Oldest::Since(age), if is_uncertain { Some(format!("{LATE}; {at_most}")) } else { late })
         }
     }
 }
 
 fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?'])
+}
+
+/// Whether only the management API knows the number that is decided on, when nobody tells but the broker.
+#[must_use]
+pub fn needs_management(common: &Common) -> bool {
+    common.metric != Metric::Waiting
 }
 
 /// A pattern as a regular expression.

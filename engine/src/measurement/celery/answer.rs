@@ -12,8 +12,11 @@ use std::{
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 
-/// A task that a worker runs.
+use super::message::moment;
+
+/// A task that a worker runs, or holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {
     /// Its id.
@@ -24,6 +27,15 @@ pub struct Running {
     pub routing_key: String,
     /// Whether the broker has already forgotten it (the default; not with `acks_late`).
     pub acknowledged: bool,
+}
+
+/// A task that a worker holds until its time comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// The task.
+    pub task: Running,
+    /// When it may run.
+    pub eta: Option<Timestamp>,
 }
 
 /// A queue that a worker serves, and how messages come into it.
@@ -44,8 +56,10 @@ pub struct Route {
 pub struct Worker {
     /// What it runs.
     pub active: Vec<Running>,
-    /// The ids of the tasks that it holds for a free place. Nothing when it was not asked.
-    pub reserved: Option<Vec<String>>,
+    /// The tasks that it holds for a free place. Nothing when it was not asked.
+    pub reserved: Option<Vec<Running>>,
+    /// The tasks that it holds until their time comes. Nothing when it was not asked.
+    pub scheduled: Option<Vec<Planned>>,
     /// The queues it serves. Nothing when that is not known.
     pub routes: Option<Arc<[Route]>>,
 }
@@ -172,10 +186,10 @@ fn topic_matches(pattern: &str, key: &str) -> bool {
     words_match(&pattern, &key)
 }
 
-/// What `active` and `reserved` tell of a task. Source: `Request.info` in Celery's `worker/request.py`.
+/// What `active`, `reserved` and `scheduled` tell of a task. Source: `Request.info` in Celery's `worker/request.py`.
 #[derive(Deserialize)]
 pub(super) struct TaskInfo {
-    pub(super) id: String,
+    id: String,
     #[serde(default)]
     acknowledged: bool,
     #[serde(default)]
@@ -187,6 +201,20 @@ pub(super) struct TaskInfo {
 struct DeliveryInfo {
     exchange: Option<String>,
     routing_key: Option<String>,
+}
+
+/// What `scheduled` tells of a task. Source: `_iter_schedule_requests` in Celery's `worker/control.py`.
+#[derive(Deserialize)]
+pub(super) struct PlannedInfo {
+    #[serde(default)]
+    eta: Value,
+    request: TaskInfo,
+}
+
+impl From<PlannedInfo> for Planned {
+    fn from(planned: PlannedInfo) -> Self {
+        Self { eta: moment(&planned.eta), task: planned.request.into() }
+    }
 }
 
 impl From<TaskInfo> for Running {

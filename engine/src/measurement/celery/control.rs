@@ -26,7 +26,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::{
-    answer::{Answer, QueueInfo, Route, Running, TaskInfo},
+    answer::{Answer, Planned, PlannedInfo, QueueInfo, Route, Running, TaskInfo},
     pidbox::{Ask, Post, Question, Reply, told},
 };
 use crate::{clock::Clock, measurement::MeasureError};
@@ -54,17 +54,18 @@ const QUEUES_KNOWN_FOR: Duration = Duration::from_secs(30);
 const WORKER_KNOWN_FOR: Duration = Duration::from_secs(3600);
 
 /// Tasks that workers hold are told with their arguments. When one round of that weighs more than this, they are not asked
-/// for during [`RESERVED_RESTS_FOR`]; a worker is then called busy by what it runs alone.
-const HEAVY_RESERVED_BYTES: usize = 1024 * 1024;
+/// for during [`HEAVY_RESTS_FOR`]; a worker is then called busy by what it runs alone.
+const HEAVY_BYTES: usize = 1024 * 1024;
 
-/// See [`HEAVY_RESERVED_BYTES`].
-const RESERVED_RESTS_FOR: Duration = Duration::from_secs(60);
+/// See [`HEAVY_BYTES`].
+const HEAVY_RESTS_FOR: Duration = Duration::from_secs(60);
 
 /// What one broker's workers say, for all bots that want to know. Kept in the pool, one per broker and control channel.
 pub struct Control {
     post: Box<dyn Post>,
     clock: Arc<dyn Clock>,
     rounds: Mutex<Rounds>,
+    asks_for_scheduled: bool,
     roster: Mutex<Roster>,
 }
 
@@ -93,7 +94,13 @@ impl Control {
     /// Asks through `post`. Asks nothing yet.
     #[must_use]
     pub fn new(post: Box<dyn Post>, clock: Arc<dyn Clock>) -> Self {
-        Self { post, clock, rounds: Mutex::default(), roster: Mutex::default() }
+        Self { post, clock, rounds: Mutex::default(), asks_for_scheduled: false, roster: Mutex::default() }
+    }
+
+    /// The same, asking also for tasks that are held until their time comes, where the broker does not show them.
+    #[must_use]
+    pub fn asking_for_scheduled(self) -> Self {
+        Self { asks_for_scheduled: true, ..self }
     }
 
     /// What workers say in the first round that begins after this moment (as [`Clock::now`]'s `since_start`), when the
@@ -140,7 +147,7 @@ impl Control {
 
     async fn ask(&self) -> Result<Answer, MeasureError> {
         let now = self.clock.now();
-        let questions = self.roster().questions(now.since_start);
+        let questions = self.roster().questions(now.since_start, self.asks_for_scheduled);
         let replies = self.post.ask(&questions, PATIENCE).await?;
         let mut answer = Answer { asked_at: now.civil, listeners: replies.listeners, ..Answer::default() };
         let strangers = self.roster().read(&mut answer, &questions, &replies.replies, now.since_start);
@@ -165,6 +172,7 @@ struct Roster {
     workers: BTreeMap<String, Remembered>,
     routes_asked: Option<Duration>,
     reserved_rests_until: Duration,
+    scheduled_rests_until: Duration,
 }
 
 #[derive(Default)]
@@ -174,11 +182,16 @@ struct Remembered {
 }
 
 impl Roster {
-    fn questions(&mut self, now: Duration) -> Vec<Question> {
-        let mut questions = vec![Question::to_all(Ask::Active)];
+    fn questions(&mut self, now: Duration, asks_for_scheduled: bool) -> Vec<Question> {
+        // In the order in which a task goes from one to the next: one that moves meanwhile is told twice, and not never.
+        let mut questions = Vec::new();
+        if asks_for_scheduled && now >= self.scheduled_rests_until {
+            questions.push(Question::to_all(Ask::Scheduled));
+        }
         if now >= self.reserved_rests_until {
             questions.push(Question::to_all(Ask::Reserved));
         }
+        questions.push(Question::to_all(Ask::Active));
         if self.routes_asked.is_none_or(|asked| now.saturating_sub(asked) >= QUEUES_KNOWN_FOR) {
             self.routes_asked = Some(now);
             questions.push(Question::to_all(Ask::ActiveQueues));
@@ -188,15 +201,14 @@ impl Roster {
 
     /// Takes in a round's replies; the workers of which it is not known what they serve.
     fn read(&mut self, answer: &mut Answer, questions: &[Question], replies: &[Reply], now: Duration) -> Vec<String> {
-        let mut reserved_bytes = 0;
+        let (mut reserved_bytes, mut scheduled_bytes) = (0, 0);
         // Replies are counted, not names: two workers may have the same.
-        let (mut told_active, mut told_reserved) = (0, 0);
+        let mut told_of = BTreeMap::<Ask, u64>::new();
         let mut heard_active = BTreeSet::new();
         for (ask, name, says, bytes) in told(questions, replies) {
             match ask {
                 Ask::Active => {
                     let Ok(tasks) = Vec::<TaskInfo>::deserialize(says) else { continue };
-                    told_active += 1;
                     heard_active.insert(name);
                     let running = tasks.into_iter().map(Running::from);
                     answer.workers.entry(name.clone()).or_default().active.extend(running);
@@ -204,26 +216,39 @@ impl Roster {
                 Ask::Reserved => {
                     reserved_bytes += bytes;
                     let Ok(tasks) = Vec::<TaskInfo>::deserialize(says) else { continue };
-                    told_reserved += 1;
                     let worker = answer.workers.entry(name.clone()).or_default();
-                    worker.reserved.get_or_insert_default().extend(tasks.into_iter().map(|task| task.id));
+                    worker.reserved.get_or_insert_default().extend(tasks.into_iter().map(Running::from));
                 }
-                Ask::ActiveQueues => {}
+                Ask::Scheduled => {
+                    scheduled_bytes += bytes;
+                    let Ok(tasks) = Vec::<PlannedInfo>::deserialize(says) else { continue };
+                    let worker = answer.workers.entry(name.clone()).or_default();
+                    worker.scheduled.get_or_insert_default().extend(tasks.into_iter().map(Planned::from));
+                }
+                Ask::ActiveQueues => continue,
             }
+            *told_of.entry(ask).or_default() += 1;
         }
         self.read_routes(questions, replies, now);
         // Who told only half is as silent as who told nothing.
-        let reserved_asked = questions.iter().any(|question| question.ask == Ask::Reserved);
-        answer
-            .workers
-            .retain(|name, worker| heard_active.contains(name) && (worker.reserved.is_some() || !reserved_asked));
+        let is_asked = |ask| questions.iter().any(|question| question.ask == ask);
+        let (reserved_asked, scheduled_asked) = (is_asked(Ask::Reserved), is_asked(Ask::Scheduled));
+        answer.workers.retain(|name, worker| {
+            heard_active.contains(name)
+                && (worker.reserved.is_some() || !reserved_asked)
+                && (worker.scheduled.is_some() || !scheduled_asked)
+        });
         for name in answer.workers.keys() {
             self.workers.entry(name.clone()).or_default().heard = now;
         }
-        let answered: u64 = if reserved_asked { told_active.min(told_reserved) } else { told_active };
+        let asked = [Ask::Active, Ask::Reserved, Ask::Scheduled].into_iter().filter(|ask| is_asked(*ask));
+        let answered = asked.map(|ask| told_of.get(&ask).copied().unwrap_or(0)).min().unwrap_or(0);
         answer.silent = answer.listeners.map_or(0, |listeners| listeners.saturating_sub(answered));
-        if reserved_bytes > HEAVY_RESERVED_BYTES {
-            self.reserved_rests_until = now + RESERVED_RESTS_FOR;
+        if reserved_bytes > HEAVY_BYTES {
+            self.reserved_rests_until = now + HEAVY_RESTS_FOR;
+        }
+        if scheduled_bytes > HEAVY_BYTES {
+            self.scheduled_rests_until = now + HEAVY_RESTS_FOR;
         }
         let unknown = |name: &&String| self.workers.get(*name).is_none_or(|known| known.routes.is_none());
         answer.workers.keys().filter(unknown).cloned().collect()
@@ -295,7 +320,7 @@ mod tests {
                     let tasks = running.iter().map(|id| json!({"id": id, "delivery_info": delivery}));
                     let says = match question.ask {
                         Ask::Active => tasks.collect(),
-                        Ask::Reserved => json!([]),
+                        Ask::Reserved | Ask::Scheduled => json!([]),
                         Ask::ActiveQueues => {
                             json!([{"name": queue, "exchange": {"name": queue}, "routing_key": queue}])
                         }
@@ -329,7 +354,7 @@ mod tests {
         let looks = (0..1000).map(|_| control.answer(read));
         let answers = futures_util::future::join_all(looks).await;
         assert!(answers.iter().all(|answer| answer.as_ref().unwrap().as_ref().unwrap().workers.len() == 1));
-        assert_eq!(*staff.rounds.lock().unwrap(), [vec![Ask::Active, Ask::Reserved, Ask::ActiveQueues]]);
+        assert_eq!(*staff.rounds.lock().unwrap(), [vec![Ask::Reserved, Ask::Active, Ask::ActiveQueues]]);
     }
 
     #[tokio::test(start_paused = true)]

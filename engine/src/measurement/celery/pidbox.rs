@@ -66,12 +66,14 @@ impl Reply {
 }
 
 /// What workers are asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ask {
     /// Which tasks run.
     Active,
     /// Which tasks are held for a free place in the pool.
     Reserved,
+    /// Which tasks are held until their time comes.
+    Scheduled,
     /// Which queues are served.
     ActiveQueues,
 }
@@ -101,6 +103,7 @@ impl Question {
             // `safe`: arguments as shortened text. Without it a task's arguments travel as they are.
             Ask::Active => ("active", json!({"safe": true})),
             Ask::Reserved => ("reserved", json!({})),
+            Ask::Scheduled => ("scheduled", json!({})),
             Ask::ActiveQueues => ("active_queues", json!({})),
         };
         json!({

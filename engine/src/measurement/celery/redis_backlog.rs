@@ -92,7 +92,8 @@ fn fate(task: &Task, answer: &Answer, known: &Known, queue: &str, now: Timestamp
         Known::Nothing => false,
     };
     let due_just_now = task.eta.is_some_and(|eta| eta + JUST_NOW > now);
-    if !all_told || due_just_now || workers().any(|worker| worker.reserved.iter().flatten().any(|held| held == id)) {
+    if !all_told || due_just_now || workers().any(|worker| worker.reserved.iter().flatten().any(|held| held.id == *id))
+    {
         return Fate::Waiting;
     }
     Fate::Held(ByNobody::Suspected)
@@ -320,7 +321,8 @@ mod tests {
             Route { queue: "mail".into(), exchange: "mail".into(), is_topic: false, routing_key: "mail".into() };
         let worker = Worker {
             active: active.iter().map(running).collect(),
-            reserved: Some(reserved.iter().map(|id| (*id).to_owned()).collect()),
+            reserved: Some(reserved.iter().map(running).collect()),
+            scheduled: None,
             routes: Some(Arc::new([route])),
         };
         Answer { workers: BTreeMap::from([("worker@a".to_owned(), worker)]), listeners: Some(1), ..Answer::default() }
