@@ -1,6 +1,7 @@
 //! Whole settings files, from text to configuration or to every error at its place.
 
 mod accepted;
+mod beside;
 mod hostile;
 mod python;
 mod refused;
