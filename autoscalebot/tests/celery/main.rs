@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use autoscalebot_engine::clock::{Clock, SystemClock};
 use testkit::{
     fake_heroku::{FakeHeroku, Setup},
     program::{Folder, Program},
@@ -85,10 +86,10 @@ async fn nothing_runs_while_nothing_waits_and_the_first_task_wakes_a_worker_at_o
     assert_eq!(program.output().matches("worker.1").count(), 0, "{}", program.output());
     // Ten readings above 4 would be needed by the thresholds; one task waits.
     stand.send(1, 2).await;
-    let started = tokio::time::Instant::now();
+    let clock = SystemClock::new();
     let wakes = |output: &str| output.contains("scaled up from 0 to 1");
     assert!(program.until(Duration::from_secs(15), wakes).await, "{}", program.output());
-    println!("awake after {:.1} s", started.elapsed().as_secs_f64());
+    println!("awake after {:.1} s", clock.now().since_start.as_secs_f64());
     let sleeps = |output: &str| output.contains("scaled down from 1 to 0");
     assert!(program.until(Duration::from_secs(60), sleeps).await, "{}", program.output());
     let log = std::fs::read_to_string(&stand.log).unwrap();
@@ -124,11 +125,11 @@ async fn day(measured: Measured) -> (Figures, String) {
     let stand = Stand::new(&measured, 1, 1).await;
     let mut program = stand.start();
     stand.send(0, FIRST_WAVE).await;
-    let began = tokio::time::Instant::now();
+    let clock = SystemClock::new();
     until_ended_or_quiet(&program, &stand.log, SECOND_WAVE_AFTER, DAY / 2).await;
     stand.send(FIRST_WAVE, TASKS).await;
     until_ended_or_quiet(&program, &stand.log, TASKS, DAY / 2).await;
-    let seconds = began.elapsed().as_secs_f64();
+    let seconds = clock.now().since_start.as_secs_f64();
     program.until(Duration::from_secs(60), |output| counts(output).last().is_none_or(|count| *count == 1)).await;
     program.signal("TERM");
     program.end(Duration::from_secs(20)).await;
@@ -199,13 +200,14 @@ fn here() -> PathBuf {
 
 /// Until so many tasks have ended, or nothing has happened to any for longer than a task can take.
 async fn until_ended_or_quiet(program: &Program, log: &Path, count: usize, within: Duration) {
-    let (mut length, mut since) = (0, tokio::time::Instant::now());
+    let clock = SystemClock::new();
+    let (mut length, mut since) = (0, clock.now());
     let enough = |_: &str| {
         let text = std::fs::read_to_string(log).unwrap();
         if text.len() != length {
-            (length, since) = (text.len(), tokio::time::Instant::now());
+            (length, since) = (text.len(), clock.now());
         }
-        text.lines().filter(|line| line.starts_with("end ")).count() >= count || since.elapsed() > QUIET
+        text.lines().filter(|line| line.starts_with("end ")).count() >= count || clock.now().since(&since) > QUIET
     };
     program.until(within, enough).await;
 }

@@ -189,7 +189,7 @@ impl Server {
                     ("refused", format!("{shown} refuses connections; does it run, and are HOST and PORT right?"))
                 }
                 std::io::ErrorKind::TimedOut => return self.late(),
-                _ if is_tls(&**error) => {
+                _ if is_tls(error) => {
                     let what =
                         "offers no connection that can be trusted; check amqps:// and the port in URL, and CA_FILE";
                     ("tls", format!("{shown} {what}"))
