@@ -156,7 +156,7 @@ pub fn floor(protection: &Protection, known: &[Option<&Work>], running: u32, wan
     let (count, because) = match (protection.victims, &free) {
         (Victims::Highest, Some(free)) if all_can_tell => free_from_the_top(&undrained, free, running, wanted),
         (Victims::Chosen, Some(free)) if all_can_tell => {
-            let most = in_u32(free.len()).min(running.saturating_sub(busy_processes(&undrained)));
+            let most = in_u32(free.len()).min(running.saturating_sub(seen_and_not_free(&undrained, free)));
             (wanted.max(running - most), format!("{most} of {running} processes are known to be free"))
         }
         _ => (running, format!("{not_drained}, and it is not known which process is free")),
@@ -185,10 +185,11 @@ fn free_by_all<'a>(known: impl Iterator<Item = &'a Work>) -> Option<Vec<u32>> {
     })
 }
 
-/// How many processes are known to be busy.
-fn busy_processes(known: &[&Work]) -> u32 {
-    let busy = known.iter().filter_map(|work| busy_by_number(work)).flatten().filter(|(_, busy)| *busy);
-    in_u32(busy.map(|(number, _)| number).collect::<BTreeSet<_>>().len())
+/// In how many processes a worker was seen, without all agreeing that it is free. When more were seen than run, some of
+/// the free ones may have ended, and this many must be there when they are asked to go.
+fn seen_and_not_free(known: &[&Work], free: &[u32]) -> u32 {
+    let seen = known.iter().filter_map(|work| busy_by_number(work)).flat_map(BTreeMap::into_keys);
+    in_u32(seen.filter(|number| free.binary_search(number).is_err()).collect::<BTreeSet<_>>().len())
 }
 
 /// Whether a worker that was seen in it is busy, for each process in which one was seen. Nothing when no worker's name says
@@ -408,5 +409,13 @@ mod tests {
         let work = workers("b--f");
         let found = floor(&protection(ScaleDownWhen::Idle, Victims::Chosen), &[Some(&work)], 1, 0);
         assert_eq!(found.count, 1, "{found:?}");
+    }
+
+    #[test]
+    fn who_is_free_by_one_of_two_signals_only_stays_however_many_are_free_by_both() {
+        // Of four one has ended and not signed off; if it is number 1, only number 2 is free by both.
+        let (one, other) = (Work { waiting: 1, ..workers("fff-") }, Work { waiting: 1, ..workers("ff-f") });
+        let found = floor(&protection(ScaleDownWhen::Idle, Victims::Chosen), &[Some(&one), Some(&other)], 3, 0);
+        assert_eq!((found.count, found.free), (2, Some(vec![1, 2])));
     }
 }

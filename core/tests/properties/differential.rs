@@ -238,6 +238,7 @@ proptest! {
         let window = BackendPlan::Average { window: readings.len() };
         let plan = |low, high| SignalPlan {
             backend: window, low, high, increment: 1, min: vec![(0, 0)], max: vec![(0, 9)], zone: "UTC", history_length: 8,
+            sees_work: false,
         };
         let direction = |plan: SignalPlan| {
             let mut history = History::new(NonZeroUsize::new(8).unwrap());

@@ -15,7 +15,26 @@ use autoscalebot_core::{
 };
 use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 
-use crate::world::{BackendPlan, Log, Plan, SignalPlan, Tick, crowd, play, stories, story};
+use crate::{
+    protection::{Wish, fresh_work, protect},
+    world::{BackendPlan, Log, Plan, SignalPlan, Tick, crowd, play, stories, story},
+};
+
+/// What may stand in a sentence because of work.
+const WORDS_ABOUT_WORK: [&str; 12] = [
+    "the last one stays",
+    "not below",
+    "work was waited for",
+    "nobody is waited for",
+    "nobody knows at the moment who is busy",
+    " is busy, and the platform stops",
+    "no worker was seen in it",
+    "processes are known to be free",
+    "and it is not known which process is free",
+    "in progress cannot be seen",
+    "workers were seen in only",
+    "; held for ",
+];
 
 proptest! {
     #![proptest_config(stories(48))]
@@ -45,8 +64,14 @@ fn the_made_up_world_has_everything_in_it() {
             match tick.outcome.held {
                 Some(Held::Waiting(_)) => see("waiting".into()),
                 Some(Held::BackingOff(_)) => see("backing off".into()),
-                Some(Held::Busy(_)) => panic!("nothing here sees work"),
+                Some(Held::Busy(_)) => see("busy".into()),
                 None => {}
+            }
+            let sentence = &tick.outcome.decision.reason.sentence;
+            for words in WORDS_ABOUT_WORK {
+                if sentence.contains(words) {
+                    see(words.into());
+                }
             }
             tick.outcome.limit.iter().for_each(|limit| see(limit.to_string()));
         }
@@ -55,8 +80,8 @@ fn the_made_up_world_has_everything_in_it() {
         changed elsewhere, scaled, would scale, scale failed, needs exceeded max, needs below min, too rapid up, \
         too rapid down, Began, Persists, Ended, no_reading, consecutive_high, consecutive_low, run_too_short, between, \
         unknown, not_enough, all_high, average_high, average_low, outside_bounds, count_unknown, waiting, backing off, \
-        min, max";
-    for what in all.split(", ").map(str::trim) {
+        min, max, busy, wake";
+    for what in all.split(", ").map(str::trim).chain(WORDS_ABOUT_WORK) {
         let often = seen.get(what).copied().unwrap_or_default();
         assert!(often >= 20, "{what:?} happened {often} times, which proves little: {seen:#?}");
     }
@@ -86,7 +111,7 @@ fn check(log: &Log) -> Result<(), TestCaseError> {
             signal: outcome.signal,
             limit: outcome.limit,
             held: outcome.held,
-            order: outcome.order.as_ref().map(|order| (order.from, order.to)),
+            order: outcome.order.as_ref().map(|order| (order.from, order.to, order.limit, order.free.clone())),
             events: outcome.events.iter().map(describe).collect(),
             settle_events: tick.settle_events.iter().map(describe).collect(),
         };
@@ -105,7 +130,7 @@ struct Expected {
     signal: usize,
     limit: Option<Limit>,
     held: Option<Held>,
-    order: Option<(u32, u32)>,
+    order: Option<(u32, u32, Option<Limit>, Vec<u32>)>,
     events: Vec<String>,
     settle_events: Vec<String>,
 }
@@ -118,6 +143,7 @@ type Entry = (Duration, bool, Option<Phase>);
 pub struct Diary {
     pages: BTreeMap<(&'static str, usize, usize), Vec<Entry>>,
     would: Vec<(u32, u32, Duration)>,
+    wishes: Vec<Wish>,
 }
 
 fn expect(log: &Log, index: usize, diary: &mut Diary) -> Expected {
@@ -147,6 +173,7 @@ fn expect(log: &Log, index: usize, diary: &mut Diary) -> Expected {
     let told = diary.write(("count", 0, 0), tick.count.is_err(), plan.repeat, now);
     let Ok(running) = tick.count else {
         events.extend(told.map(|phase| format!("count failed {phase:?}")));
+        diary.wishes.push(Wish::CountUnknown);
         return Expected {
             running: None,
             range,
@@ -181,29 +208,36 @@ fn expect(log: &Log, index: usize, diary: &mut Diary) -> Expected {
         events.push(format!("needs below min {} {} {phase:?}", choice.unclamped, range.0));
     }
     events.extend(too_rapid(past, None, plan, now, diary));
-    let held = if choice.wanted == running { None } else { held(log, past, choice.forced, now) };
-    let ordered = choice.wanted != running && held.is_none();
+    let shrink = protect(log, index, running, range, &ranges, choice.wanted, &mut diary.wishes);
+    let wanted = shrink.to;
+    let held = match shrink.held_for {
+        Some(lasted) => Some(Held::Busy(lasted)),
+        None if wanted == running => None,
+        None => held(log, past, choice.forced, now),
+    };
+    let ordered = wanted != running && held.is_none();
+    let limit = if wanted == choice.wanted { choice.limit } else { None };
     let settle_events = match &tick.settled {
-        Some((then, settled)) => settle(past, tick, plan, settled, then.since_start, choice.wanted, running, diary),
+        Some((then, settled)) => settle(past, tick, plan, settled, then.since_start, wanted, running, diary),
         None => Vec::new(),
     };
     Expected {
         running: Some(running),
         range,
-        wanted: choice.wanted,
+        wanted,
         direction: choice.direction,
         key: choice.key.to_owned(),
         signal: choice.signal,
         limit: choice.limit,
         held,
-        order: ordered.then_some((running, choice.wanted)),
+        order: ordered.then_some((running, wanted, limit, shrink.free)),
         events,
         settle_events,
     }
 }
 
-struct Choice {
-    wanted: u32,
+pub struct Choice {
+    pub wanted: u32,
     unclamped: u32,
     direction: Direction,
     key: &'static str,
@@ -231,27 +265,11 @@ fn choose(log: &Log, index: usize, running: u32, range: (u32, u32), ranges: &[(u
         return forced(range.1, Direction::Down, whose, Limit::Max);
     }
     let plan = &log.plans[log.ticks[index].plan];
-    let wishes: Vec<Choice> = plan
-        .signals
-        .iter()
-        .enumerate()
-        .map(|(number, signal)| {
-            let (direction, key) = wish(signal, &newest_first(log, index, number, signal.history_length));
-            let unclamped = match direction {
-                Direction::Up => running + signal.increment,
-                Direction::Down => running.saturating_sub(signal.increment),
-                Direction::Stay => running,
-            };
-            let (least, most) = (range.0, ranges[number].1.max(range.0));
-            let wanted = unclamped.max(least).min(most);
-            let limit = match unclamped {
-                below if below < least => Some(Limit::Min),
-                above if above > most => Some(Limit::Max),
-                _ => None,
-            };
-            Choice { wanted, unclamped, direction, key, signal: number, limit, forced: false }
-        })
-        .collect();
+    let of_signal = |(number, signal): (usize, &SignalPlan)| {
+        let samples = newest_first(log, index, number, signal.history_length);
+        Choice { signal: number, ..proposal(signal, &samples, running, range.0, ranges[number].1) }
+    };
+    let wishes: Vec<Choice> = plan.signals.iter().enumerate().map(of_signal).collect();
     // Any may grow; all must agree to shrink.
     let wanted = wishes.iter().map(|wish| wish.wanted).max().unwrap();
     let speaks = |wish: &Choice| match wanted < running {
@@ -264,7 +282,42 @@ fn choose(log: &Log, index: usize, running: u32, range: (u32, u32), ranges: &[(u
     if speaker.wanted < wanted {
         (speaker.wanted, speaker.limit) = (wanted, None);
     }
+    let mut waits = Vec::new();
+    for (number, signal) in plan.signals.iter().enumerate() {
+        let samples = newest_first(log, index, number, signal.history_length);
+        let work = fresh_work(samples.first().copied(), log.ticks[index].now.since_start);
+        waits.push(if ranges[number].1 > 0 { work.map_or(0, |work| work.waiting) } else { 0 });
+    }
+    let most = *waits.iter().max().unwrap();
+    match (most, running, speaker.wanted) {
+        (1.., 0, 0) => {
+            let signal = waits.iter().position(|waiting| *waiting == most).unwrap();
+            let (direction, limit) = (Direction::Up, None);
+            return Choice { wanted: 1, unclamped: 1, direction, key: "wake", signal, limit, forced: true };
+        }
+        (1.., 0, _) => speaker.forced = true,
+        (1.., _, 0) => (speaker.wanted, speaker.limit) = (1, None),
+        _ => {}
+    }
     speaker
+}
+
+/// What one signal wants by these samples.
+pub fn proposal(signal: &SignalPlan, samples: &[&Sample], running: u32, least: u32, own_most: u32) -> Choice {
+    let (direction, key) = wish(signal, samples);
+    let unclamped = match direction {
+        Direction::Up => running + signal.increment,
+        Direction::Down => running.saturating_sub(signal.increment),
+        Direction::Stay => running,
+    };
+    let most = own_most.max(least);
+    let wanted = unclamped.max(least).min(most);
+    let limit = match unclamped {
+        below if below < least => Some(Limit::Min),
+        above if above > most => Some(Limit::Max),
+        _ => None,
+    };
+    Choice { wanted, unclamped, direction, key, signal: 0, limit, forced: false }
 }
 
 /// What a backend says to samples, newest first.
@@ -325,7 +378,7 @@ fn starts_anew(log: &Log, tick: &Tick) -> bool {
 }
 
 /// The samples of a signal since the last scale, newest first.
-fn newest_first(log: &Log, index: usize, signal: usize, history_length: usize) -> Vec<&Sample> {
+pub fn newest_first(log: &Log, index: usize, signal: usize, history_length: usize) -> Vec<&Sample> {
     let mut found = Vec::new();
     let mut room = history_length;
     for back in (0..=index).rev() {

@@ -1,4 +1,4 @@
-//! A made-up world: policies, load, a platform with moods, clocks that jump, people who meddle, settings that change.
+//! A made-up world: policies, load, work, a platform with moods, clocks that jump, people who meddle, settings that change.
 //!
 //! A [`Story`] is small and shrinks well: a plan, and chapters of some ticks each with one kind of load, one mood of the
 //! platform, and a seed. [`play`] spins it out tick by tick through `observe` and `settle`, and returns the log of
@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use autoscalebot_core::{
     bounds::{Bounds, ByTimeOfDay},
-    busy::Protection,
+    busy::{Protection, Victims},
     decision::{Decide, Terms, average_threshold, consecutive_threshold},
     event::Event,
     moment::Moment,
@@ -20,6 +20,8 @@ use autoscalebot_core::{
 };
 use jiff::{SignedDuration, Timestamp, civil::Time, tz::TimeZone};
 use proptest::{collection::vec, prelude::*, sample::select};
+
+use crate::crew::{Crew, Processes, crew, look, protection};
 
 /// Zones with a clock change of an hour, of half an hour, at odd offsets, and with none.
 pub const ZONES: [&str; 6] =
@@ -44,6 +46,7 @@ pub struct Plan {
     pub wait: Duration,
     pub repeat: Duration,
     pub rapid: RapidLimit,
+    pub protection: Protection,
 }
 
 /// The settings of a signal, as plain data.
@@ -58,6 +61,7 @@ pub struct SignalPlan {
     pub max: Vec<(u32, u32)>,
     pub zone: &'static str,
     pub history_length: usize,
+    pub sees_work: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -111,6 +115,7 @@ pub struct Chapter {
     pub interval: Duration,
     pub irregular: bool,
     pub loads: Vec<Load>,
+    pub crew: Crew,
     pub mood: Mood,
     /// How often somebody sets the count by hand.
     pub meddling_percent: u64,
@@ -141,6 +146,8 @@ pub struct Tick {
     pub outcome: Outcome,
     pub settled: Option<(Moment, Settled)>,
     pub settle_events: Vec<Event>,
+    /// What ran in truth when this tick began.
+    pub processes: Processes,
     /// What runs in truth after the platform was asked.
     pub truth: u32,
 }
@@ -159,7 +166,7 @@ impl Plan {
             wait_after_scale: self.wait,
             repeat: self.repeat,
             rapid: self.rapid,
-            protection: Protection::default(),
+            protection: self.protection,
         }
     }
 }
@@ -202,7 +209,7 @@ impl SignalPlan {
             decide: self.decide(),
             bounds: self.bounds(),
             history_length: NonZeroUsize::new(self.history_length).unwrap(),
-            sees_work: false,
+            sees_work: self.sees_work,
         }
     }
 }
@@ -227,7 +234,7 @@ pub fn play_and_store(story: &Story, every: usize) -> Log {
     let mut policy = story.plan.policy();
     let mut state = State::new(&policy);
     let mut ticks = Vec::new();
-    let mut truth = story.running;
+    let mut processes = Processes::new(story.running);
     let start: Timestamp = story.start.parse().unwrap();
     let (mut since_start, mut offset) = (Duration::ZERO, SignedDuration::ZERO);
     let mut calls = 0;
@@ -245,6 +252,9 @@ pub fn play_and_store(story: &Story, every: usize) -> Log {
         if let Some((plan, measured_as_before)) = &chapter.new_plan {
             plans.push(plan.clone());
             policy = plan.policy();
+            if plan.protection.victims == Victims::Highest {
+                processes.renumber();
+            }
             state = state.carried_over(&policy, *measured_as_before);
             changed = Some(*measured_as_before);
         }
@@ -257,22 +267,26 @@ pub fn play_and_store(story: &Story, every: usize) -> Log {
             let moment = |since_start| Moment { since_start, civil: within_2026(start + since_start + offset, start) };
             let now = moment(since_start);
             if random.percent(chapter.meddling_percent) {
-                truth = random.below(9) as u32;
+                processes.become_count(policy.protection.victims, random.below(9) as u32, &[], &mut random);
             }
+            processes.work(chapter.crew.busyness, &mut random);
+            let before = processes.clone();
             let mut samples = Vec::new();
             for (signal, plan) in plans.last().unwrap().signals.iter().enumerate() {
                 let load = chapter.loads[signal % chapter.loads.len()];
-                samples.extend(measure(load, plan, &now, &mut random).into_iter().map(|sample| (signal, sample)));
+                for sample in measure(load, plan, &now, &mut random) {
+                    samples.push((signal, look(sample, &chapter.crew, signal, &processes, &mut random)));
+                }
             }
-            let count = count(chapter.mood, truth, &mut random);
+            let count = count(chapter.mood, processes.count(), &mut random);
             state = through_json(state);
             let outcome = observe(&policy, &mut state, samples.clone(), count.clone(), &now);
             state = through_json(state);
             let (mut settled, mut settle_events) = (None, Vec::new());
             if let Some(order) = &outcome.order {
                 since_start += Duration::from_millis(random.below(3) * 700);
-                let (answer, then) = obey(chapter.mood, truth, order.to, &mut random);
-                truth = then;
+                let (answer, then) = obey(chapter.mood, processes.count(), order.to, &mut random);
+                processes.become_count(policy.protection.victims, then, &order.free, &mut random);
                 let later = moment(since_start);
                 settle_events = settle(&policy, &mut state, order, &answer, &later);
                 settled = Some((later, answer));
@@ -287,7 +301,8 @@ pub fn play_and_store(story: &Story, every: usize) -> Log {
                 outcome,
                 settled,
                 settle_events,
-                truth,
+                processes: before,
+                truth: processes.count(),
             });
         }
     }
@@ -303,7 +318,7 @@ fn within_2026(civil: Timestamp, otherwise: Timestamp) -> Timestamp {
 
 fn measure(load: Load, plan: &SignalPlan, now: &Moment, random: &mut Random) -> Vec<Sample> {
     let sample = |outcome| vec![Sample { at: *now, outcome, detail: None, work: None }];
-    let number = |number: f64| sample(Ok(Reading::Number(Finite::new(number).unwrap())));
+    let number = |number: f64| vec![a_number(*now, number)];
     let failure = |key: &'static str, counts_as| {
         sample(Err(MeasureFailure { key: key.into(), message: format!("the app failed: {key}"), counts_as }))
     };
@@ -377,6 +392,15 @@ fn obey(mood: Mood, truth: u32, wanted: u32, random: &mut Random) -> (Settled, u
     }
 }
 
+/// A reading, at its moment.
+pub fn a_number(at: Moment, number: f64) -> Sample {
+    Sample { at, outcome: Ok(Reading::Number(Finite::new(number).unwrap())), detail: None, work: None }
+}
+
+pub fn at_zero() -> Moment {
+    Moment { since_start: Duration::ZERO, civil: Timestamp::UNIX_EPOCH }
+}
+
 fn refusal(retry_after: Option<Duration>) -> ScaleFailure {
     ScaleFailure { key: "refused".into(), message: "the platform said no".to_owned(), retry_after }
 }
@@ -406,7 +430,7 @@ impl Random {
         self.below(end) as f64 / 4.0
     }
 
-    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+    pub fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len() as u64) as usize]
     }
 }
@@ -424,29 +448,38 @@ pub fn signal_plan() -> impl Strategy<Value = SignalPlan> {
     let backend = prop_oneof![consecutive, average];
     let thresholds = (-8..40_i32, 0..40_i32);
     let bounds = (0..5_u32).prop_flat_map(|middle| (table(0..=middle), table(middle..=middle + 4)));
-    (backend, thresholds, prop_oneof![3 => Just(1), 1 => 2..5_u32], bounds, select(&ZONES[..]), 0..6_usize).prop_map(
-        |(backend, (low, width), increment, (min, max), zone, spare)| {
+    (
+        backend,
+        thresholds,
+        prop_oneof![3 => Just(1), 1 => 2..5_u32],
+        bounds,
+        select(&ZONES[..]),
+        (0..6_usize, any::<bool>()),
+    )
+        .prop_map(|(backend, (low, width), increment, (min, max), zone, (spare, sees_work))| {
             let needed = match backend {
                 BackendPlan::Consecutive { ups, downs } => ups.max(downs),
                 BackendPlan::Average { window } => window,
             };
             let low = f64::from(low) / 4.0;
             let high = low + f64::from(width) / 4.0;
-            SignalPlan { backend, low, high, increment, min, max, zone, history_length: needed + spare }
-        },
-    )
+            SignalPlan { backend, low, high, increment, min, max, zone, history_length: needed + spare, sees_work }
+        })
 }
 
 pub fn plan() -> impl Strategy<Value = Plan> {
     let wait = prop_oneof![Just(0), Just(5_000), 0..120_000_u64].prop_map(Duration::from_millis);
     let repeat = prop_oneof![Just(3600), 0..7200_u64].prop_map(Duration::from_secs);
-    (vec(signal_plan(), 1..4), wait, repeat, 0..6_u32).prop_map(|(signals, wait, repeat, scales)| Plan {
-        signals,
-        wait,
-        repeat,
-        // One period for all plans of a story: what was forgotten under a short one does not come back under a long one.
-        rapid: RapidLimit { scales, period: Duration::from_secs(180) },
-    })
+    (vec(signal_plan(), 1..4), wait, repeat, 0..6_u32, protection()).prop_map(
+        |(signals, wait, repeat, scales, protection)| Plan {
+            signals,
+            wait,
+            repeat,
+            // One period for all plans of a story: what was forgotten under a short one does not come back under a long one.
+            rapid: RapidLimit { scales, period: Duration::from_secs(180) },
+            protection,
+        },
+    )
 }
 
 pub fn chapter() -> impl Strategy<Value = Chapter> {
@@ -471,17 +504,20 @@ pub fn chapter() -> impl Strategy<Value = Chapter> {
     let jump = prop_oneof![3 => Just(0), 1 => -3000..3000_i64];
     let meddling = prop_oneof![2 => Just(0), 1 => 0..30_u64];
     let time = (20..160_u32, any::<u64>(), interval, any::<bool>());
-    (time, vec(select(loads.to_vec()), 3), mood, meddling, jump, new_plan).prop_map(
-        |((ticks, seed, interval, irregular), loads, mood, meddling_percent, wall_jump_minutes, new_plan)| Chapter {
-            ticks,
-            seed,
-            interval,
-            irregular,
-            loads,
-            mood,
-            meddling_percent,
-            wall_jump_minutes,
-            new_plan,
+    (time, (vec(select(loads.to_vec()), 3), crew()), mood, meddling, jump, new_plan).prop_map(
+        |((ticks, seed, interval, irregular), (loads, crew), mood, meddling_percent, wall_jump_minutes, new_plan)| {
+            Chapter {
+                ticks,
+                seed,
+                interval,
+                irregular,
+                loads,
+                crew,
+                mood,
+                meddling_percent,
+                wall_jump_minutes,
+                new_plan,
+            }
         },
     )
 }
