@@ -250,7 +250,11 @@ pub fn crew() -> impl Strategy<Value = Crew> {
         Busyness::Lowest,
         Busyness::Highest,
     ]);
-    let sights = [&EACH[..], &[Sight::Workers, Sight::Changing, Sight::Changing, Sight::Nonsense]].concat();
+    let sights = [
+        &EACH[..],
+        &[Sight::Workers, Sight::SomeUnseen, Sight::SomeUnseen, Sight::Changing, Sight::Changing, Sight::Nonsense],
+    ]
+    .concat();
     (busyness, select(vec![0, 0, 20, 100]), vec(select(sights), 3))
         .prop_map(|(busyness, waiting_percent, sights)| Crew { busyness, waiting_percent, sights })
 }

@@ -56,7 +56,7 @@ fn seen_in(work: &Work, victims: Victims, running: u32) -> usize {
 }
 
 /// Whether a look says that nothing waits and nothing runs.
-fn is_drained(work: &Work, victims: Victims, running: u32) -> bool {
+pub fn is_drained(work: &Work, victims: Victims, running: u32) -> bool {
     let nobody_is_busy = work.workers.iter().flatten().all(|worker| !worker.busy);
     let nothing_runs = match work.in_progress {
         InProgress::Unseen => false,
@@ -72,7 +72,7 @@ fn numbers(work: &Work) -> BTreeSet<u32> {
 }
 
 /// Whether a worker was seen in this process, and each that was is free.
-fn sees_free(work: &Work, number: u32) -> bool {
+pub fn sees_free(work: &Work, number: u32) -> bool {
     let mut there = work.workers.iter().flatten().filter(|worker| worker.process == Some(number)).peekable();
     there.peek().is_some() && there.all(|worker| !worker.busy)
 }

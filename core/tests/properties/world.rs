@@ -82,6 +82,8 @@ pub enum Load {
     Noisy,
     /// Numbers, failures of both kinds, documents, nothing.
     Flaky,
+    /// Low, and every third cannot be measured.
+    LowIfAny,
     Timeouts,
     Refused,
     Documents,
@@ -347,6 +349,7 @@ fn measure(load: Load, plan: &SignalPlan, now: &Moment, random: &mut Random) -> 
             ];
             measure(random.one_of(&loads), plan, now, random)
         }
+        Load::LowIfAny => measure(random.one_of(&[Load::Low, Load::Low, Load::Refused]), plan, now, random),
         Load::Bursts => {
             let load = random.one_of(&[Load::Low, Load::High, Load::Noisy, Load::Flaky]);
             (0..random.below(4)).flat_map(|_| measure(load, plan, now, random)).collect()
@@ -483,9 +486,13 @@ pub fn plan() -> impl Strategy<Value = Plan> {
 }
 
 pub fn chapter() -> impl Strategy<Value = Chapter> {
-    use Load::{AtHigh, AtLow, Between, Bursts, Documents, Flaky, High, Low, Noisy, Refused, Silent, Timeouts};
-    let loads =
-        [Low, AtLow, Between, AtHigh, High, High, Low, Noisy, Flaky, Timeouts, Refused, Documents, Silent, Bursts];
+    use Load::{
+        AtHigh, AtLow, Between, Bursts, Documents, Flaky, High, Low, LowIfAny, Noisy, Refused, Silent, Timeouts,
+    };
+    let loads = [
+        Low, AtLow, Between, AtHigh, High, High, Low, Noisy, Flaky, Timeouts, Refused, Documents, Silent, Bursts,
+        LowIfAny, LowIfAny,
+    ];
     let moods = vec![
         (6, Mood::Obeys),
         (2, Mood::Moody),
