@@ -3,12 +3,12 @@
 //! `autoscalebot --settings X` is short for `autoscalebot run --settings X`, as the original had it. Exit codes: 0 fine,
 //! 1 ran and failed, 2 wrong usage or settings.
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode, time::Duration};
+use std::{ffi::OsString, io::IsTerminal, path::PathBuf, time::Duration};
 
-use autoscalebot_engine::environment::{self, Environment};
+use autoscalebot_engine::{environment, host::Host, scaling::local::shim};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{command, logging};
+use crate::{command, exit::Exit, logging};
 
 /// Makes scaling the processes of an app something you can stop worrying about.
 ///
@@ -134,31 +134,43 @@ pub enum ExampleFormat {
 
 /// What every command is handed.
 pub struct Surroundings {
-    /// The environment variables.
-    pub environment: Environment,
+    /// What the program runs in, with its environment variables.
+    pub host: Host,
     /// The current folder.
     pub folder: PathBuf,
     /// Whether output may be coloured.
     pub colour: bool,
 }
 
-/// Runs the command that was asked for.
-pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let environment = Environment::of_this_program();
+/// Runs the command that these arguments (without the program's name) ask for. The log goes to `log`, a line at a time;
+/// to standard error when there is none.
+#[must_use]
+pub fn main(arguments: Vec<OsString>, host: Host, log: Option<logging::Lines>) -> Exit {
+    if let Some(code) = shim::run_if_asked(&arguments) {
+        return Exit(code);
+    }
+    let cli = match Cli::try_parse_from(std::iter::once(OsString::from("autoscalebot")).chain(arguments)) {
+        Ok(cli) => cli,
+        Err(answer) => {
+            // `--help` and `--version` come this way too, and are no errors. A reader who went away needs no answer.
+            let _ = answer.print();
+            return if answer.use_stderr() { Exit::REFUSED } else { Exit::FINE };
+        }
+    };
+    let environment = &host.environment;
     let colour = environment.get(environment::NO_COLOR.name).is_none() && std::io::stderr().is_terminal();
     let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-    let surroundings = Surroundings { environment, folder, colour };
+    let surroundings = Surroundings { host, folder, colour };
     let command = cli.command.unwrap_or(Command::Run(cli.run));
     // The demo shows by itself what happens, and a log would be written across its picture; whoever asks gets one.
     let shows_itself =
-        matches!(command, Command::Demo(_)) && surroundings.environment.get(environment::LOG.name).is_none();
-    let log = if shows_itself { Ok(None) } else { logging::start(&surroundings).map(Some) };
+        matches!(command, Command::Demo(_)) && surroundings.host.environment.get(environment::LOG.name).is_none();
+    let log = if shows_itself { Ok(None) } else { logging::start(&surroundings, log).map(Some) };
     let _log = match log {
         Ok(guard) => guard,
         Err(problem) => {
             eprintln!("error: {problem}");
-            return ExitCode::from(2);
+            return Exit::REFUSED;
         }
     };
     let around = &surroundings;
@@ -180,7 +192,7 @@ pub fn main() -> ExitCode {
         Command::Example(arguments) => command::example::run(arguments.format),
         Command::Schema => command::schema::run(),
         Command::DemoApp(arguments) => {
-            command::demo::app::run(Duration::from_millis(arguments.work_ms), &around.environment)
+            command::demo::app::run(Duration::from_millis(arguments.work_ms), &around.host.environment)
         }
     }
 }

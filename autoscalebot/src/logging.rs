@@ -5,7 +5,7 @@
 //! A log is written by a thread of its own, and what it cannot write is lost: a full disk, a reader that went away or one
 //! that stopped reading must never stop a bot.
 
-use std::io;
+use std::io::{self, Write};
 
 use autoscalebot_engine::environment::LOG;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -23,17 +23,21 @@ const NEVER: &str = "lapin=off";
 /// Lines that may wait for a slow reader; about two megabytes. More are dropped.
 const MOST_LINES_WAITING: usize = 10_000;
 
+/// Takes the log a line at a time, as JSON, from a thread that has nothing else to do.
+pub type Lines = Box<dyn Write + Send>;
+
 /// Starts logging as `AUTOSCALEBOT_LOG` says. When the guard is dropped, what waits is written.
 ///
 /// # Errors
 /// A sentence when the variable cannot be understood.
-pub fn start(surroundings: &Surroundings) -> Result<WorkerGuard, String> {
-    let wish = surroundings.environment.get(LOG.name).unwrap_or_default();
-    let (mut json, mut filters) = (false, Vec::new());
+pub(crate) fn start(surroundings: &Surroundings, lines: Option<Lines>) -> Result<WorkerGuard, String> {
+    let wish = surroundings.host.environment.get(LOG.name).unwrap_or_default();
+    let (mut json, mut python, mut filters) = (false, false, Vec::new());
     for word in wish.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         match word {
             "json" => json = true,
             "text" => json = false,
+            "python" => python = true,
             filter => filters.push(filter),
         }
     }
@@ -43,17 +47,25 @@ pub fn start(surroundings: &Surroundings) -> Result<WorkerGuard, String> {
     filters.push(NEVER);
     let filter = filters.join(",");
     let filter = EnvFilter::try_new(&filter).map_err(|error| {
-        format!("{} is {wish:?}: {error}; expected a level such as info, and text or json", LOG.name)
+        format!("{} is {wish:?}: {error}; expected a level such as info, and text, json or python", LOG.name)
     })?;
+    let target: Lines = match lines.filter(|_| python) {
+        Some(lines) => lines,
+        None if python => {
+            let problem = "python is the log of the Python package, and this program runs without Python";
+            return Err(format!("{} is {wish:?}: {problem}", LOG.name));
+        }
+        None => Box::new(io::stderr()),
+    };
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(MOST_LINES_WAITING)
         .lossy(true)
         .thread_name("log")
-        .finish(io::stderr());
+        .finish(target);
     // "Internal errors" would be printed to the very place that cannot be written, and panic there.
     let log = fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
-    let log = log.with_ansi(surroundings.colour).with_target(false);
+    let log = log.with_ansi(surroundings.colour && !python).with_target(false);
     // Only fails when a log was started before, and there is one start.
-    let _ = if json { log.json().flatten_event(true).try_init() } else { log.try_init() };
+    let _ = if json || python { log.json().flatten_event(true).try_init() } else { log.try_init() };
     Ok(guard)
 }

@@ -1,11 +1,10 @@
-//! The binary `autoscalebot`. Everything is in [`cli`]; hidden helper processes branch off before it.
-mod cli;
-mod command;
-mod logging;
-mod watch;
-
+//! The binary `autoscalebot`: the program on a bare machine. Everything is in the library.
 use std::process::ExitCode;
 
+use autoscalebot::cli;
+use autoscalebot_engine::{environment::Environment, host::Host};
+
 fn main() -> ExitCode {
-    autoscalebot_engine::scaling::local::shim::run_if_asked().unwrap_or_else(cli::main)
+    let arguments = std::env::args_os().skip(1).collect();
+    ExitCode::from(cli::main(arguments, Host::from(Environment::of_this_program()), None).0)
 }

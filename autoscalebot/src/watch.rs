@@ -26,10 +26,13 @@ pub struct WatchedFile {
 }
 
 impl WatchedFile {
-    /// Watches a file. When the system cannot, says so in the log, and only SIGHUP reloads.
+    /// Watches a file, or nothing. When the system cannot, says so in the log, and only SIGHUP reloads.
     #[must_use]
-    pub fn new(path: &Path) -> Self {
+    pub fn new(path: Option<&Path>) -> Self {
         let (sender, changes) = mpsc::channel(1);
+        let Some(path) = path else {
+            return Self { path: PathBuf::new(), seen: None, changes, _watcher: None };
+        };
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let watcher = notify::recommended_watcher(move |_: notify::Result<notify::Event>| {
             // A full channel already says "look again".

@@ -2,7 +2,8 @@
 //!
 //! A stage keeps a plain const slice of [`Entry`]s. An entry is made by [`entry`] from a type that implements
 //! [`Backend`]; it holds the names and four functions that no longer mention that type. So the lists can be read,
-//! searched and tested as tables, and nothing is collected behind the reader's back.
+//! searched and tested as tables, and nothing is collected behind the reader's back. A program that runs somebody's own
+//! backends (Python classes) makes entries for them as it meets them; those stand in no list.
 
 use std::fmt;
 
@@ -66,20 +67,25 @@ impl fmt::Display for Problem {
 }
 
 /// One backend of a stage.
-pub struct Entry<Stage: ?Sized, Context: ?Sized> {
+pub struct Entry<Stage: ?Sized + 'static, Context: ?Sized + 'static> {
     /// Its name in settings.
     pub name: &'static str,
     /// Other names of the original.
     pub original_names: &'static [&'static str],
     /// Everything that is wrong with these settings; empty when they can be built from.
-    pub check: fn(&Value) -> Vec<Problem>,
+    pub check: &'static Check,
     /// Builds the backend. `check` must have found nothing.
-    pub build: fn(&Value, &Context) -> Result<Box<Stage>, Problem>,
+    pub build: &'static Build<Stage, Context>,
     /// JSON Schema of its settings, with docs and defaults.
-    pub schema: fn() -> Schema,
+    pub schema: &'static (dyn Fn() -> Schema + Send + Sync),
     /// Its default settings; fields without a default value are null.
-    pub defaults: fn() -> Value,
+    pub defaults: &'static (dyn Fn() -> Value + Send + Sync),
 }
+
+/// See [`Entry::check`].
+pub type Check = dyn Fn(&Value) -> Vec<Problem> + Send + Sync;
+/// See [`Entry::build`].
+pub type Build<Stage, Context> = dyn Fn(&Value, &Context) -> Result<Box<Stage>, Problem> + Send + Sync;
 
 /// The entry of one backend.
 #[must_use]
@@ -87,20 +93,20 @@ pub const fn entry<B: Backend>() -> Entry<B::Stage, B::Context> {
     Entry {
         name: B::NAME,
         original_names: B::ORIGINAL_NAMES,
-        check: |settings| match parse::<B::Settings>(settings) {
+        check: &|settings| match parse::<B::Settings>(settings) {
             Ok(settings) => B::validate(&settings),
             Err(problems) => problems,
         },
-        build: |settings, context| {
+        build: &|settings, context| {
             let settings = parse(settings).map_err(|mut problems| problems.swap_remove(0))?;
             B::build(settings, context)
         },
-        schema: || schema_for!(B::Settings),
-        defaults: || serde_json::to_value(B::Settings::default()).unwrap_or(Value::Null),
+        schema: &|| schema_for!(B::Settings),
+        defaults: &|| serde_json::to_value(B::Settings::default()).unwrap_or(Value::Null),
     }
 }
 
-impl<Stage: ?Sized, Context: ?Sized> Entry<Stage, Context> {
+impl<Stage: ?Sized + 'static, Context: ?Sized + 'static> Entry<Stage, Context> {
     /// Whether a name in settings means this backend: its own, with or without `Backend` at the end, one of the
     /// original's, each also as the last segment of one of the original's dotted paths.
     #[must_use]
@@ -115,7 +121,7 @@ impl<Stage: ?Sized, Context: ?Sized> Entry<Stage, Context> {
 ///
 /// # Errors
 /// A problem that lists what there is and guesses what was meant.
-pub fn find<'a, Stage: ?Sized, Context: ?Sized>(
+pub fn find<'a, Stage: ?Sized + 'static, Context: ?Sized + 'static>(
     entries: &'a [Entry<Stage, Context>],
     name: &str,
 ) -> Result<&'a Entry<Stage, Context>, Problem> {

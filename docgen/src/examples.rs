@@ -68,7 +68,7 @@ fn settings_in_the_docs_are_read_without_an_error_or_a_warning() {
             let settings = folder.join("settings.toml");
             fs::write(&settings, completed(block)).unwrap();
             tried += 1;
-            match load::load(settings.to_str(), &folder, &environment(block)) {
+            match load::load(settings.to_str(), &folder, &environment(block).into()) {
                 Ok(loaded) if loaded.warnings.is_empty() => {}
                 Ok(loaded) => complaints.push(format!("{}\n{block}{}", file.display(), loaded.warnings.join("\n"))),
                 Err(errors) => complaints.push(format!("{}\n{block}{}", file.display(), errors.lines().join("\n"))),

@@ -42,7 +42,7 @@ pub fn stages() -> Vec<Stage> {
     ]
 }
 
-fn described<S: ?Sized, C: ?Sized>(entries: &[Entry<S, C>]) -> Vec<Described> {
+fn described<S: ?Sized + 'static, C: ?Sized + 'static>(entries: &[Entry<S, C>]) -> Vec<Described> {
     let describe = |entry: &Entry<S, C>| {
         let schema = Value::from((entry.schema)());
         Described { name: entry.name, original_names: entry.original_names, table: table(&schema, &(entry.defaults)()) }

@@ -7,16 +7,17 @@ use std::{sync::Arc, time::Duration};
 use autoscalebot_core::{
     bounds::Bounds,
     busy::{Protection, ScaleDownWhen},
-    decision::{self, Terms},
+    decision::Terms,
     names::ProcessName,
     rapid::RapidLimit,
-    registry::{Problem, find},
+    registry::Problem,
     step::{Policy, Signal},
 };
 
 use crate::{
     bot::{Bot, Measuring, Watch},
     config::{ProcessConfig, SignalConfig, resolve_time_zone},
+    host::{DECISION, Host, MEASUREMENT, SCALING},
     measurement::{self, Measure, Sight},
     notification::dispatch::Outlets,
     scaling::{self, Scale, dry_run},
@@ -56,7 +57,7 @@ pub fn platform(
     manner: &Manner,
 ) -> Result<Arc<dyn Scale>, BuildError> {
     let error = |problem| BuildError { process: process.clone(), stage: "scaling", problem };
-    let entry = find(scaling::BACKENDS, config.scaling.backend).map_err(error)?;
+    let entry = SCALING.find(&shared.host, config.scaling.backend).map_err(error)?;
     let context = scaling::Context { process: process.clone(), shared: shared.clone() };
     let platform: Arc<dyn Scale> = (entry.build)(&config.scaling.settings, &context).map_err(error)?.into();
     Ok(if manner.dry_run { dry_run::never_scaling(platform) } else { platform })
@@ -75,19 +76,20 @@ pub fn bot(
     manner: &Manner,
 ) -> Result<Bot, BuildError> {
     let error = |stage| move |problem| BuildError { process: process.clone(), stage, problem };
-    let context = measurement::Context {
-        process: process.clone(),
-        platform: platform.clone(),
-        scaling: config.scaling.clone(),
-        shared: shared.clone(),
-    };
     let start = shared.clock.now().since_start;
     let (mut signals, mut measuring, mut remarks) = (Vec::new(), Vec::new(), Vec::new());
     for signal in &config.signals {
-        let entry = find(measurement::BACKENDS, signal.measurement.backend).map_err(error("measurement"))?;
+        let entry = MEASUREMENT.find(&shared.host, signal.measurement.backend).map_err(error("measurement"))?;
+        let context = measurement::Context {
+            process: process.clone(),
+            platform: platform.clone(),
+            common: signal.measurement_common.clone(),
+            scaling: config.scaling.clone(),
+            shared: shared.clone(),
+        };
         let measure = (entry.build)(&signal.measurement.settings, &context).map_err(error("measurement"))?;
-        signals.push(policy_signal(signal, &*measure).map_err(error("decision"))?);
-        remarks.extend(thresholds_of_another_unit(signal, &*measure));
+        signals.push(policy_signal(signal, &*measure, &shared.host).map_err(error("decision"))?);
+        remarks.extend(thresholds_of_another_unit(signal, &*measure, &shared.host));
         let interval = signal.measurement_common.measurement_interval_in_seconds.duration();
         measuring.push(Measuring { measure, schedule: Schedule::new(interval, start, share) });
     }
@@ -135,9 +137,9 @@ fn scale_down_when(config: &ProcessConfig, sees_work: bool) -> Result<ScaleDownW
 }
 
 /// The thresholds' defaults are the original's, milliseconds of a web process. For the length of a queue they are a slip.
-fn thresholds_of_another_unit(signal: &SignalConfig, measure: &dyn Measure) -> Option<String> {
+fn thresholds_of_another_unit(signal: &SignalConfig, measure: &dyn Measure, host: &Host) -> Option<String> {
     let given = |name: &str| signal.decision.settings.get(name).is_some();
-    let defaults = find(decision::BACKENDS, signal.decision.backend).map(|entry| (entry.defaults)()).ok()?;
+    let defaults = DECISION.find(host, signal.decision.backend).map(|entry| (entry.defaults)()).ok()?;
     let highest = defaults.get("max_measurement_value").filter(|_| !given("max_measurement_value"))?;
     (measure.sight() != Sight::NoWork).then(|| {
         let (backend, unit) = (signal.measurement.backend, measure.unit());
@@ -147,9 +149,9 @@ fn thresholds_of_another_unit(signal: &SignalConfig, measure: &dyn Measure) -> O
     })
 }
 
-fn policy_signal(signal: &SignalConfig, measure: &dyn Measure) -> Result<Signal, Problem> {
+fn policy_signal(signal: &SignalConfig, measure: &dyn Measure, host: &Host) -> Result<Signal, Problem> {
     let common = &signal.decision_common;
-    let entry = find(decision::BACKENDS, signal.decision.backend)?;
+    let entry = DECISION.find(host, signal.decision.backend)?;
     let terms = Terms { increment: common.increment, unit: measure.unit() };
     let zone = resolve_time_zone(common).map_err(|text| Problem::new("time_zone", text, ""))?;
     let (min, max) = (common.min_processes.clone(), common.max_processes.clone());

@@ -32,7 +32,8 @@ pub const HEROKU_API_URL: Variable = Variable {
 pub const LOG: Variable = Variable {
     name: "AUTOSCALEBOT_LOG",
     meaning: "what is logged: a level (`info`, `debug`), a filter (`autoscalebot=debug,hyper=warn`), and `json` or \
-              `text` for the format, separated by commas; default `info,text`",
+              `text` for the format, separated by commas; default `info,text`. In the Python package also `python`: \
+              to Python's `logging`, logger `autoscalebot.engine`",
 };
 /// No colours.
 pub const NO_COLOR: Variable = Variable { name: "NO_COLOR", meaning: "when set and not empty, nothing is coloured" };

@@ -15,6 +15,7 @@ pub mod config;
 pub mod environment;
 pub mod fleet;
 pub mod heroku;
+pub mod host;
 pub mod http;
 pub mod measurement;
 pub mod notification;

@@ -10,14 +10,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use crate::{clock::Clock, environment::Environment, http::HttpClients};
+use crate::{clock::Clock, host::Host, http::HttpClients};
 
 /// Handed to every backend when it is built.
 pub struct Shared {
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// The environment variables.
-    pub environment: Environment,
+    /// What the program runs in, with its environment variables.
+    pub host: Host,
     /// HTTP clients, one per way of connecting.
     pub http: HttpClients,
     /// Everything else that should exist once per key.
@@ -27,8 +27,8 @@ pub struct Shared {
 impl Shared {
     /// With an empty pool.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>, environment: Environment) -> Arc<Self> {
-        Arc::new(Self { clock, environment, http: HttpClients::default(), pool: Pool::default() })
+    pub fn new(clock: Arc<dyn Clock>, host: impl Into<Host>) -> Arc<Self> {
+        Arc::new(Self { clock, host: host.into(), http: HttpClients::default(), pool: Pool::default() })
     }
 }
 

@@ -53,7 +53,7 @@ const TESTS: &[Test] = &[
 ];
 
 fn main() -> ExitCode {
-    if let Some(code) = shim::run_if_asked() {
+    if let Some(code) = shim::run_if_asked(&std::env::args_os().skip(1).collect::<Vec<_>>()).map(ExitCode::from) {
         return code;
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();

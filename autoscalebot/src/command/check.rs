@@ -1,6 +1,6 @@
 //! `autoscalebot check`: every error in the settings, or what they mean and where each value came from.
 
-use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use autoscalebot_core::{bounds::Bounds, moment::Moment, names::ProcessName};
 use autoscalebot_engine::{
@@ -15,11 +15,11 @@ use autoscalebot_engine::{
     shared::Shared,
 };
 
-use crate::{cli::Surroundings, command};
+use crate::{cli::Surroundings, command, exit::Exit};
 
 /// Checks the settings; with `online` also tries each backend once.
-pub fn run(settings: Option<&str>, online: bool, around: &Surroundings) -> ExitCode {
-    let explained = match load::explain(settings, &around.folder, &around.environment) {
+pub fn run(settings: Option<&str>, online: bool, around: &Surroundings) -> Exit {
+    let explained = match load::explain(settings, &around.folder, &around.host) {
         Ok(explained) => explained,
         Err(errors) => return command::refuse(&errors, around),
     };
@@ -46,8 +46,8 @@ pub fn run(settings: Option<&str>, online: bool, around: &Surroundings) -> ExitC
 
 /// What only shows once a bot is made of the settings: how its process is protected, or why it cannot be made here. Nothing
 /// is connected to. Fails with the exit code for wrong settings when they contradict each other.
-fn built(explained: &Explained, around: &Surroundings) -> Result<BTreeMap<ProcessName, String>, ExitCode> {
-    let shared = Shared::new(Arc::new(SystemClock::new()), around.environment.clone());
+fn built(explained: &Explained, around: &Surroundings) -> Result<BTreeMap<ProcessName, String>, Exit> {
+    let shared = Shared::new(Arc::new(SystemClock::new()), around.host.clone());
     let manner = Manner { dry_run: true, watcher: None };
     let runtime = command::runtime(1)?;
     let _entered = runtime.enter();
@@ -62,7 +62,7 @@ fn built(explained: &Explained, around: &Surroundings) -> Result<BTreeMap<Proces
                 words.extend((!lines.is_empty()).then(|| (process.clone(), lines.join("\n  "))));
             }
             Err(error) if error.stage == "scale_down_when" => {
-                eprintln!("error: {}: {error}", explained.loaded.path.display());
+                eprintln!("error: {}: {error}", explained.loaded.name);
                 is_fine = false;
             }
             // What is missing here may be there where it runs: a Procfile, an API key.
@@ -72,7 +72,7 @@ fn built(explained: &Explained, around: &Surroundings) -> Result<BTreeMap<Proces
         }
     }
     runtime.shutdown_background();
-    if is_fine { Ok(words) } else { Err(ExitCode::from(2)) }
+    if is_fine { Ok(words) } else { Err(Exit::REFUSED) }
 }
 
 /// Every effective setting, by process and stage.
@@ -113,6 +113,7 @@ fn shown(origin: &Origin) -> String {
 fn whence(origin: &Origin, explained: &Explained) -> String {
     match &origin.source {
         Source::Default => "default".to_owned(),
+        Source::File(_) if !explained.document.has_text => explained.document.file.clone(),
         Source::File(byte) => {
             format!("{}:{}", explained.document.file, explained.document.line_and_column(*byte).0)
         }

@@ -1,6 +1,6 @@
 //! `autoscalebot eval`: measures, decides, prints the decision and its reason, and changes nothing.
 
-use std::{collections::BTreeSet, process::ExitCode, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use autoscalebot_core::names::{ProcessName, nearest};
 use autoscalebot_engine::{
@@ -12,7 +12,7 @@ use autoscalebot_engine::{
 };
 use serde_json::{Value, json};
 
-use crate::{cli::Surroundings, command};
+use crate::{cli::Surroundings, command, exit::Exit};
 
 /// What exactly was asked for.
 pub struct Wish {
@@ -25,8 +25,8 @@ pub struct Wish {
 }
 
 /// Evaluates each process once. Fails (1) when something could not be measured or counted.
-pub fn run(settings: Option<&str>, wish: &Wish, around: &Surroundings) -> ExitCode {
-    let mut loaded = match load::load(settings, &around.folder, &around.environment) {
+pub fn run(settings: Option<&str>, wish: &Wish, around: &Surroundings) -> Exit {
+    let mut loaded = match load::load(settings, &around.folder, &around.host) {
         Ok(loaded) => loaded,
         Err(errors) => return command::refuse(&errors, around),
     };
@@ -36,8 +36,8 @@ pub fn run(settings: Option<&str>, wish: &Wish, around: &Surroundings) -> ExitCo
             let meant = nearest(name, known.iter().map(String::as_str));
             let hint = meant.map(|meant| format!(", did you mean {meant}?")).unwrap_or_default();
             let all = known.iter().cloned().collect::<Vec<_>>().join(", ");
-            eprintln!("error: there is no process {name:?} in {}{hint}\nexpected one of: {all}", loaded.path.display());
-            return ExitCode::from(2);
+            eprintln!("error: there is no process {name:?} in {}{hint}\nexpected one of: {all}", loaded.name);
+            return Exit::REFUSED;
         }
     }
     if !wish.processes.is_empty() {
@@ -53,8 +53,8 @@ pub fn run(settings: Option<&str>, wish: &Wish, around: &Surroundings) -> ExitCo
     code
 }
 
-async fn evaluate_all(loaded: load::Loaded, wish: &Wish, around: &Surroundings) -> ExitCode {
-    let shared = Shared::new(Arc::new(SystemClock::new()), around.environment.clone());
+async fn evaluate_all(loaded: load::Loaded, wish: &Wish, around: &Surroundings) -> Exit {
+    let shared = Shared::new(Arc::new(SystemClock::new()), around.host.clone());
     let processes: Vec<_> = loaded.config.processes.into_iter().collect();
     let ticks = processes.iter().map(|(process, config)| evaluate(process, config, &shared, wish.samples));
     let ticks = futures_util::future::join_all(ticks).await;
@@ -62,8 +62,8 @@ async fn evaluate_all(loaded: load::Loaded, wish: &Wish, around: &Surroundings) 
     for ((process, config), tick) in processes.iter().zip(ticks) {
         match tick {
             Err(error) => {
-                eprintln!("error: {}: {error}", loaded.path.display());
-                return ExitCode::from(2);
+                eprintln!("error: {}: {error}", loaded.name);
+                return Exit::REFUSED;
             }
             Ok(tick) => {
                 let failed = tick.samples.iter().any(|(_, sample)| sample.outcome.is_err());
@@ -80,7 +80,7 @@ async fn evaluate_all(loaded: load::Loaded, wish: &Wish, around: &Surroundings) 
         text = format!("{:#}\n", Value::Array(rows));
     }
     let printed = command::print(&text);
-    if whole { printed } else { ExitCode::FAILURE }
+    if whole { printed } else { Exit::FAILED }
 }
 
 async fn evaluate(

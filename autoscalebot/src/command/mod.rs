@@ -7,10 +7,7 @@ pub mod example;
 pub mod run;
 pub mod schema;
 
-use std::{
-    io::{ErrorKind, Write},
-    process::ExitCode,
-};
+use std::io::{ErrorKind, Write};
 
 use autoscalebot_core::registry::Backend;
 use autoscalebot_engine::{
@@ -19,23 +16,23 @@ use autoscalebot_engine::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-use crate::cli::Surroundings;
+use crate::{cli::Surroundings, exit::Exit};
 
 /// Prints every error in the settings; the exit code for it.
-pub fn refuse(errors: &ConfigErrors, around: &Surroundings) -> ExitCode {
+pub fn refuse(errors: &ConfigErrors, around: &Surroundings) -> Exit {
     eprintln!("{}", errors.render(around.colour).trim_end());
-    ExitCode::from(2)
+    Exit::REFUSED
 }
 
 /// Prints the answer of a command. Whoever reads only its beginning (`| head`) has had enough, and that is fine.
-pub fn print(text: &str) -> ExitCode {
+pub fn print(text: &str) -> Exit {
     let mut output = std::io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             eprintln!("error: cannot print: {error}");
-            ExitCode::FAILURE
+            Exit::FAILED
         }
-        _ => ExitCode::SUCCESS,
+        _ => Exit::FINE,
     }
 }
 
@@ -52,11 +49,11 @@ pub fn keep_output_for_the_answer(config: &mut Config) {
 ///
 /// # Errors
 /// The exit code when the system gives no threads; the reason is printed.
-pub fn runtime(most_workers: usize) -> Result<Runtime, ExitCode> {
+pub fn runtime(most_workers: usize) -> Result<Runtime, Exit> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(cores.min(most_workers)).enable_all().build().map_err(|error| {
         eprintln!("error: the system gives no threads: {error}");
-        ExitCode::FAILURE
+        Exit::FAILED
     })
 }

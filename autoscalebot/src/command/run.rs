@@ -3,7 +3,7 @@
 //! SIGTERM and SIGINT end it within five seconds; SIGHUP or a change of the settings file reloads. A changed file that is
 //! not valid is told, and the old settings go on.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use autoscalebot_engine::{
     build::Manner,
@@ -15,7 +15,7 @@ use autoscalebot_engine::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
-use crate::{cli::Surroundings, command, watch::WatchedFile};
+use crate::{cli::Surroundings, command, exit::Exit, watch::WatchedFile};
 
 /// From the signal to the exit. Five seconds are promised; the rest is for the system to take the program down.
 const SHUTDOWN: Duration = Duration::from_millis(4500);
@@ -27,8 +27,8 @@ const TOGETHER: Duration = Duration::from_millis(500);
 const MOST_WORKERS: usize = 2;
 
 /// Runs until stopped.
-pub fn run(settings: Option<&str>, dry_run: bool, around: &Surroundings) -> ExitCode {
-    let loaded = match load::load(settings, &around.folder, &around.environment) {
+pub fn run(settings: Option<&str>, dry_run: bool, around: &Surroundings) -> Exit {
+    let loaded = match load::load(settings, &around.folder, &around.host) {
         Ok(loaded) => loaded,
         Err(errors) => return command::refuse(&errors, around),
     };
@@ -42,32 +42,32 @@ pub fn run(settings: Option<&str>, dry_run: bool, around: &Surroundings) -> Exit
     code
 }
 
-async fn serve(loaded: load::Loaded, settings: Option<&str>, dry_run: bool, around: &Surroundings) -> ExitCode {
+async fn serve(loaded: load::Loaded, settings: Option<&str>, dry_run: bool, around: &Surroundings) -> Exit {
     let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = signals else {
         eprintln!("error: the system does not let us receive signals");
-        return ExitCode::FAILURE;
+        return Exit::FAILED;
     };
-    let load::Loaded { config, warnings, path, .. } = loaded;
+    let load::Loaded { config, warnings, path, name } = loaded;
     let processes: Vec<_> = config.processes.keys().map(ToString::to_string).collect();
-    let shared = Shared::new(Arc::new(SystemClock::new()), around.environment.clone());
+    let shared = Shared::new(Arc::new(SystemClock::new()), around.host.clone());
     let mut fleet = match Fleet::start(config, shared, Manner { dry_run, watcher: None }) {
         Ok(fleet) => fleet,
         Err(errors) => {
             for error in &errors {
-                eprintln!("error: {}: {error}", path.display());
+                eprintln!("error: {name}: {error}");
             }
-            return ExitCode::from(2);
+            return Exit::REFUSED;
         }
     };
-    info!(settings = %path.display(), processes = in_short(&processes), dry_run, version = env!("CARGO_PKG_VERSION"), "started");
+    info!(settings = name, processes = in_short(&processes), dry_run, version = env!("CARGO_PKG_VERSION"), "started");
     for warning in warnings.iter().chain(&fleet.remarks()) {
         warn!("{warning}");
     }
     for protection in fleet.protections() {
         info!("{protection}");
     }
-    let mut file = WatchedFile::new(&path);
+    let mut file = WatchedFile::new(path.as_deref());
     loop {
         tokio::select! {
             name = first(&mut terminate, &mut interrupt) => {
@@ -82,7 +82,7 @@ async fn serve(loaded: load::Loaded, settings: Option<&str>, dry_run: bool, arou
         () = fleet.shutdown(SHUTDOWN) => info!("stopped"),
         () = once_more(&mut terminate, &mut interrupt) => warn!("stopped at once, without waiting for calls in flight"),
     }
-    ExitCode::SUCCESS
+    Exit::FINE
 }
 
 async fn first(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
@@ -107,7 +107,7 @@ async fn once_more(terminate: &mut Signal, interrupt: &mut Signal) {
 }
 
 async fn reload(fleet: &mut Fleet, settings: Option<&str>, around: &Surroundings) {
-    let problems = match load::load(settings, &around.folder, &around.environment) {
+    let problems = match load::load(settings, &around.folder, &around.host) {
         Err(errors) => problems(&errors),
         Ok(loaded) => {
             for warning in &loaded.warnings {

@@ -99,7 +99,7 @@ impl Client {
         region: Option<String>,
         shared: &Shared,
     ) -> Result<Self, Problem> {
-        let variable = |variable: environment::Variable| shared.environment.get(variable.name).map(str::to_owned);
+        let variable = |variable: environment::Variable| shared.host.environment.get(variable.name).map(str::to_owned);
         let region = Some(settings.region.clone()).filter(|region| !region.is_empty()).or(region);
         let region = region.or_else(|| variable(environment::AWS_REGION));
         let region = region.or_else(|| variable(environment::AWS_DEFAULT_REGION)).ok_or_else(|| {

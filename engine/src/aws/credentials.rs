@@ -62,7 +62,7 @@ impl Source {
     /// What the program's environment offers; the same one for all who ask.
     pub fn of(shared: &Shared) -> Arc<Self> {
         shared.pool.get_or_make("", || Self {
-            environment: shared.environment.clone(),
+            environment: shared.host.environment.clone(),
             clock: shared.clock.clone(),
             http: shared.http.get(Connecting { reuse: false, follow_redirects: false }),
             held: Mutex::default(),

@@ -19,7 +19,7 @@ use autoscalebot_core::{
     busy,
     decision::{self, Terms},
     names::ProcessName,
-    registry::{Problem, find},
+    registry::Problem,
 };
 use serde_json::Value;
 
@@ -32,7 +32,11 @@ use super::{
     resolve_time_zone,
     tree::{Key, Node, Span},
 };
-use crate::{environment::Environment, measurement, notification, scaling, schedule::Schedule};
+use crate::{
+    host::{DECISION, Host, MEASUREMENT, NOTIFICATION, SCALING},
+    measurement, notification,
+    schedule::Schedule,
+};
 
 /// One effective setting and where its value came from.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,10 +69,10 @@ pub struct Assembled {
 }
 
 /// Puts settings together. When `findings` holds errors afterwards, the result is not to be used.
-pub fn assemble(root: &Node, environment: &Environment, explain: bool, findings: &mut Findings) -> Assembled {
+pub fn assemble(root: &Node, host: &Host, explain: bool, findings: &mut Findings) -> Assembled {
     let top = top::Top::of(root, findings);
     let mut assembler =
-        Assembler { environment, findings, top: &top, origins: explain.then(Vec::new), cache: Cache::default() };
+        Assembler { host, findings, top: &top, origins: explain.then(Vec::new), cache: Cache::default() };
     let mut processes = BTreeMap::new();
     for (key, node) in &top.processes {
         match ProcessName::new(key.name.as_str()) {
@@ -82,13 +86,13 @@ pub fn assemble(root: &Node, environment: &Environment, explain: bool, findings:
     }
     let origins = assembler.origins.unwrap_or_default();
     if !findings.is_fine() {
-        secrets::hide_all(root, environment, findings);
+        secrets::hide_all(root, &host.environment, findings);
     }
     Assembled { config: Config { processes }, origins }
 }
 
 struct Assembler<'a> {
-    environment: &'a Environment,
+    host: &'a Host,
     findings: &'a mut Findings,
     top: &'a top::Top<'a>,
     origins: Option<Vec<Origin>>,
@@ -103,9 +107,9 @@ impl Assembler<'_> {
         let signals: Vec<_> =
             process.signals.into_iter().map(|signal| self.signal(&signal.path_in(name), key.span, signal)).collect();
         let scaling = match process.scaling {
-            Some(block) => self.backend(scaling::BACKENDS, &format!("{name}.scaling"), block, &[]),
+            Some(block) => self.backend(&SCALING, &format!("{name}.scaling"), block, &[]),
             None => {
-                let all = scaling::BACKENDS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
+                let all = SCALING.entries.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
                 let allowed = format!("a backend that runs the processes: one of {all}");
                 self.findings.error(Finding::new(key.span, format!("{name}.scaling"), "there is no scaling", allowed));
                 None
@@ -122,9 +126,8 @@ impl Assembler<'_> {
         let measurement = or_default(signal.measurement, span, "ResponseTime");
         let mut decision = or_default(signal.decision, span, "ConsecutiveThreshold");
         self.take_time_zone(&mut decision);
-        let measurement =
-            self.with_common(measurement::BACKENDS, &format!("{prefix}.measurement"), measurement, interval);
-        let decision = self.with_common(decision::BACKENDS, &format!("{prefix}.decision"), decision, relations);
+        let measurement = self.with_common(&MEASUREMENT, &format!("{prefix}.measurement"), measurement, interval);
+        let decision = self.with_common(&DECISION, &format!("{prefix}.decision"), decision, relations);
         let ((measurement, measurement_common), (decision, decision_common)) = (measurement?, decision?);
         Some(SignalConfig { measurement, measurement_common, decision, decision_common })
     }
@@ -167,8 +170,8 @@ impl Assembler<'_> {
         let mut backends = Vec::new();
         for (index, mut block) in blocks.into_iter().enumerate() {
             let name = block.backend.as_ref().map(|(name, _)| name.as_str()).unwrap_or_default();
-            if let Ok(entry) = find(notification::BACKENDS, name) {
-                let known = self.cache.of(notification::BACKENDS, entry);
+            if let Ok(entry) = NOTIFICATION.find(self.host, name) {
+                let known = self.cache.of(&NOTIFICATION, entry);
                 let is_django = entry.name == "DjangoEmail";
                 let django = self.top.django.iter().filter(|_| is_django).map(|(key, node)| (key, *node));
                 for (key, node) in shared.iter().map(|(key, node)| (key, node)).chain(django) {
@@ -180,7 +183,7 @@ impl Assembler<'_> {
                 known_names.extend(known.names.iter().cloned());
             }
             let path = format!("{process}.notification.backends[{index}]");
-            backends.push(self.backend(notification::BACKENDS, &path, block, &[]));
+            backends.push(self.backend(&NOTIFICATION, &path, block, &[]));
         }
         let known_names: Vec<&str> = known_names.iter().map(String::as_str).collect();
         for (key, node) in shared.iter().filter(|(key, _)| !known_names.contains(&key.name.as_str())) {
@@ -200,7 +203,7 @@ fn or_default(block: Option<Block>, span: Span, name: &str) -> Block {
 }
 
 /// The schedule cannot do what is too short for it.
-fn interval(_: Option<&BackendSettings>, common: &measurement::Common) -> Vec<Problem> {
+fn interval(_: &Host, _: Option<&BackendSettings>, common: &measurement::Common) -> Vec<Problem> {
     let interval = common.measurement_interval_in_seconds.duration();
     if interval >= Schedule::SHORTEST {
         return Vec::new();
@@ -211,7 +214,7 @@ fn interval(_: Option<&BackendSettings>, common: &measurement::Common) -> Vec<Pr
 }
 
 /// What only shows when a decision's settings are seen together.
-fn relations(decision: Option<&BackendSettings>, common: &decision::Common) -> Vec<Problem> {
+fn relations(host: &Host, decision: Option<&BackendSettings>, common: &decision::Common) -> Vec<Problem> {
     let mut problems = Vec::new();
     let zone = resolve_time_zone(common).unwrap_or_else(|sentence| {
         problems.push(Problem::new("time_zone", sentence, "a name such as America/Vancouver or UTC"));
@@ -223,7 +226,7 @@ fn relations(decision: Option<&BackendSettings>, common: &decision::Common) -> V
     }
     let terms = Terms { increment: common.increment, unit: "".into() };
     let built = decision.and_then(|decision| {
-        let entry = find(decision::BACKENDS, decision.backend).ok()?;
+        let entry = DECISION.find(host, decision.backend).ok()?;
         (entry.build)(&decision.settings, &terms).ok()
     });
     if let Some(decide) = built

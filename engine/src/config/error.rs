@@ -109,7 +109,9 @@ impl Findings {
     /// When at least one error was noted.
     pub fn finish(mut self, document: &Document) -> Result<Vec<String>, ConfigErrors> {
         if self.errors.is_empty() {
-            let line = |span: &Option<Span>| span.map(|span| format!(":{}", document.line_and_column(span.start).0));
+            let line = |span: &Option<Span>| {
+                span.filter(|_| document.has_text).map(|span| format!(":{}", document.line_and_column(span.start).0))
+            };
             let show = |(span, sentence): &(Option<Span>, String)| {
                 format!("{}{}: {sentence}", document.file, line(span).unwrap_or_default())
             };
@@ -245,7 +247,7 @@ impl std::error::Error for ConfigErrors {}
 
 impl ConfigError {
     fn new(finding: Finding, document: &Document, secrets: &[Span]) -> Self {
-        let place = finding.span.map(|span| Place::new(span, document, secrets));
+        let place = finding.span.filter(|_| document.has_text).map(|span| Place::new(span, document, secrets));
         let Finding { path, found, allowed, .. } = finding;
         Self { file: document.file.clone(), place, path, found, allowed }
     }

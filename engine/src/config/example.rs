@@ -134,7 +134,7 @@ fn own() -> Vec<Setting> {
 #[derive(Default, Serialize, JsonSchema)]
 struct Nothing {}
 
-fn stage<Common: Default + Serialize + JsonSchema, S: ?Sized, C: ?Sized>(
+fn stage<Common: Default + Serialize + JsonSchema, S: ?Sized + 'static, C: ?Sized + 'static>(
     stage: &'static str,
     entries: &'static [Entry<S, C>],
     backend: &'static str,

@@ -10,7 +10,10 @@ use super::{
     tree::{Content, DEEPEST_LEVELS, Document, LARGEST_FILE_BYTES, MOST_NODES, Node},
     yaml,
 };
-use crate::environment::{self, Environment};
+use crate::{
+    environment::{self, Environment},
+    host::Host,
+};
 
 /// The endings of settings files, in the order in which they are looked for.
 pub const ENDINGS: [&str; 5] = ["py", "toml", "yaml", "yml", "json"];
@@ -25,8 +28,10 @@ pub struct Loaded {
     pub config: Config,
     /// What works but should be known.
     pub warnings: Vec<String>,
-    /// The file they came from.
-    pub path: PathBuf,
+    /// The file they came from, unless the program was given them without one.
+    pub path: Option<PathBuf>,
+    /// What to call the place that they came from.
+    pub name: String,
 }
 
 /// Settings with where each value came from.
@@ -40,31 +45,41 @@ pub struct Explained {
     pub document: Document,
 }
 
-/// Reads the settings that `source` names: a path, or a module name such as `autoscale_settings`. Without it, the
-/// variable `AUTOSCALEBOT_SETTINGS` names them; without that, the usual names in `folder`.
+/// Reads the settings that `source` names: a path, or a module name such as `autoscale_settings`. Without it, those that
+/// the program was given; without these, the variable `AUTOSCALEBOT_SETTINGS` names them; without that, the usual names
+/// in `folder`.
 ///
 /// # Errors
 /// Everything that is wrong with them.
-pub fn load(source: Option<&str>, folder: &Path, environment: &Environment) -> Result<Loaded, ConfigErrors> {
-    read(source, folder, environment, false).map(|explained| explained.loaded)
+pub fn load(source: Option<&str>, folder: &Path, host: &Host) -> Result<Loaded, ConfigErrors> {
+    read(source, folder, host, false).map(|explained| explained.loaded)
 }
 
 /// The same, and where each value came from.
 ///
 /// # Errors
 /// Everything that is wrong with them.
-pub fn explain(source: Option<&str>, folder: &Path, environment: &Environment) -> Result<Explained, ConfigErrors> {
-    read(source, folder, environment, true)
+pub fn explain(source: Option<&str>, folder: &Path, host: &Host) -> Result<Explained, ConfigErrors> {
+    read(source, folder, host, true)
 }
 
-fn read(
-    source: Option<&str>,
-    folder: &Path,
-    environment: &Environment,
-    explain: bool,
-) -> Result<Explained, ConfigErrors> {
-    let path = find(source, folder, environment)?;
+fn read(source: Option<&str>, folder: &Path, host: &Host, explain: bool) -> Result<Explained, ConfigErrors> {
+    if source.is_none()
+        && let Some((name, tree)) = host.modules.as_ref().and_then(|modules| modules.given())
+    {
+        let document = Document::without_text(name);
+        let tree = tree.and_then(|names| settings_of_module(names, &document));
+        return put_together(tree, document, host, explain, None);
+    }
+    let path = find(source, folder, host)?;
     let shown = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+    if path.extension().is_some_and(|ending| ending == "py")
+        && let Some(modules) = &host.modules
+    {
+        let document = Document::without_text(shown);
+        let tree = modules.run(&path).and_then(|names| settings_of_module(names, &document));
+        return put_together(tree, document, host, explain, Some(path));
+    }
     let failed = |what: String| ConfigErrors::without_place(&shown, what, "a readable settings file");
     let size = std::fs::metadata(&path).map_err(|error| failed(format!("it cannot be read: {error}")))?.len();
     if size > LARGEST_FILE_BYTES as u64 {
@@ -73,7 +88,7 @@ fn read(
     let bytes = std::fs::read(&path).map_err(|error| failed(format!("it cannot be read: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8 text".to_owned()))?;
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
-    parse(&ending, Document::new(shown, text), environment, explain, path)
+    parse(&ending, Document::new(shown, text), host, explain, path)
 }
 
 /// Reads settings from a text. The ending of `name` says the format.
@@ -83,20 +98,19 @@ fn read(
 pub fn from_text(name: &str, text: &str, environment: &Environment) -> Result<Explained, ConfigErrors> {
     let path = PathBuf::from(name);
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
-    parse(&ending, Document::new(name, text), environment, true, path)
+    parse(&ending, Document::new(name, text), &Host::from(environment.clone()), true, path)
 }
 
 /// Reads a text in the format of this ending.
 fn parse(
     ending: &str,
     document: Document,
-    environment: &Environment,
+    host: &Host,
     explain: bool,
     path: PathBuf,
 ) -> Result<Explained, ConfigErrors> {
-    let mut findings = Findings::default();
     let tree = match ending {
-        "py" => python::parse(&document, environment).and_then(|names| settings_of_module(names, &document)),
+        "py" => python::parse(&document, &host.environment).and_then(|names| settings_of_module(names, &document)),
         "toml" => toml::parse(&document),
         "yaml" | "yml" => yaml::parse(&document),
         "json" => json::parse(&document),
@@ -107,18 +121,30 @@ fn parse(
             "one of .py, .toml, .yaml, .json",
         )),
     };
+    put_together(tree, document, host, explain, Some(path))
+}
+
+/// From a tree, or why there is none, to settings.
+fn put_together(
+    tree: Result<Node, Finding>,
+    document: Document,
+    host: &Host,
+    explain: bool,
+    path: Option<PathBuf>,
+) -> Result<Explained, ConfigErrors> {
+    let mut findings = Findings::default();
     let assembled = match tree.and_then(bounded) {
         Err(finding) => {
             findings.error(finding);
             None
         }
-        Ok(root) => Some(assemble(&root, environment, explain, &mut findings)),
+        Ok(root) => Some(assemble(&root, host, explain, &mut findings)),
     };
     let warnings = findings.finish(&document)?;
     let Some(assembled) = assembled else {
         return Err(ConfigErrors::without_place(&document.file, "it could not be read", ""));
     };
-    let loaded = Loaded { config: assembled.config, warnings, path };
+    let loaded = Loaded { config: assembled.config, warnings, path, name: document.file.clone() };
     Ok(Explained { loaded, origins: assembled.origins, document })
 }
 
@@ -145,7 +171,8 @@ fn bounded(root: Node) -> Result<Node, Finding> {
 }
 
 /// The file that is meant.
-fn find(source: Option<&str>, folder: &Path, environment: &Environment) -> Result<PathBuf, ConfigErrors> {
+fn find(source: Option<&str>, folder: &Path, host: &Host) -> Result<PathBuf, ConfigErrors> {
+    let environment = &host.environment;
     let (named, whence) = match source {
         Some(source) => (Some(source), "--settings"),
         None => (environment.get(environment::SETTINGS.name), environment::SETTINGS.name),
@@ -181,6 +208,9 @@ fn find(source: Option<&str>, folder: &Path, environment: &Environment) -> Resul
             if let Some(path) = with_ending(&place, &module, &mut looked) {
                 return Ok(path);
             }
+        }
+        if let Some(path) = host.modules.as_ref().and_then(|modules| modules.find(named)) {
+            return Ok(path);
         }
     }
     let found =

@@ -97,7 +97,7 @@ struct Definitions(Map<String, Value>);
 
 impl Definitions {
     /// A stage with one backend: its name, or a table. `default` may stay without a name.
-    fn stage<S: ?Sized, C: ?Sized>(
+    fn stage<S: ?Sized + 'static, C: ?Sized + 'static>(
         &mut self,
         stage: &str,
         entries: &[Entry<S, C>],
@@ -111,7 +111,7 @@ impl Definitions {
     }
 
     /// A table of one backend with its settings.
-    fn backend<S: ?Sized, C: ?Sized>(
+    fn backend<S: ?Sized + 'static, C: ?Sized + 'static>(
         &mut self,
         stage: &str,
         entry: &Entry<S, C>,
@@ -222,7 +222,7 @@ fn rename_references(value: &mut Value, owner: &str) {
 }
 
 /// Every name that means this backend.
-fn names<S: ?Sized, C: ?Sized>(entry: &Entry<S, C>) -> Vec<String> {
+fn names<S: ?Sized + 'static, C: ?Sized + 'static>(entry: &Entry<S, C>) -> Vec<String> {
     let mut names = vec![entry.name.to_owned(), format!("{}Backend", entry.name)];
     names.extend(entry.original_names.iter().map(|name| (*name).to_owned()));
     names.dedup();
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn every_backend_is_in_it_with_its_defaults_valid() {
-        fn check<S: ?Sized, C: ?Sized>(stage: &str, entries: &[Entry<S, C>], root: &Value) {
+        fn check<S: ?Sized + 'static, C: ?Sized + 'static>(stage: &str, entries: &[Entry<S, C>], root: &Value) {
             for entry in entries {
                 let settings = &root["$defs"][format!("{stage}.{}", entry.name)];
                 assert!(settings.is_object(), "{stage}.{}", entry.name);

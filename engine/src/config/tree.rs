@@ -220,6 +220,8 @@ pub struct Document {
     pub file: String,
     /// Its text.
     pub text: String,
+    /// Whether there is a text in which places can be shown.
+    pub has_text: bool,
     line_starts: Vec<usize>,
 }
 
@@ -229,7 +231,13 @@ impl Document {
     pub fn new(file: impl Into<String>, text: impl Into<String>) -> Self {
         let text = text.into();
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { file: file.into(), text, line_starts }
+        Self { file: file.into(), text, has_text: true, line_starts }
+    }
+
+    /// Settings that stand in no text: Python has made them.
+    #[must_use]
+    pub fn without_text(name: impl Into<String>) -> Self {
+        Self { has_text: false, ..Self::new(name, "") }
     }
 
     /// Line and column (in characters) of a byte, both from 1.

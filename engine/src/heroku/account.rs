@@ -25,7 +25,7 @@ const LONGEST_APP_NAME: usize = 63;
 /// # Errors
 /// When there is no key, or an address that a key must not be sent to.
 pub fn account(shared: &Shared, api_key: &Secret, api_url: &str) -> Result<Arc<Api>, Problem> {
-    let from_environment = shared.environment.secret(environment::HEROKU_API_KEY);
+    let from_environment = shared.host.environment.secret(environment::HEROKU_API_KEY);
     let key = if api_key.is_empty() { from_environment } else { Some(api_key.clone()) };
     let Some(key) = key.map(|key| Secret::new(key.reveal().trim())).filter(|key| !key.is_empty()) else {
         return Err(Problem::new(
@@ -38,7 +38,8 @@ pub fn account(shared: &Shared, api_key: &Secret, api_url: &str) -> Result<Arc<A
         return Err(Problem::new("api_key", "it holds letters that cannot be sent", "the key as Heroku shows it"));
     }
     let given = Some(api_url).filter(|url| !url.is_empty());
-    let text = given.or_else(|| shared.environment.get(environment::HEROKU_API_URL.name)).unwrap_or(DEFAULT_API_URL);
+    let text =
+        given.or_else(|| shared.host.environment.get(environment::HEROKU_API_URL.name)).unwrap_or(DEFAULT_API_URL);
     let url = address("api_url", text)?;
     let fingerprint = fingerprint(&url, &key);
     Ok(shared.pool.get_or_make(&fingerprint, || {

@@ -165,6 +165,8 @@ pub struct Context {
     pub process: ProcessName,
     /// The process's platform; knows the app's web address.
     pub platform: Arc<dyn Scale>,
+    /// What every measurement of its stage is told as well.
+    pub common: Common,
     /// The process's scaling block, for measurements of the same platform (app name, API key).
     pub scaling: BackendSettings,
     /// What all bots share.

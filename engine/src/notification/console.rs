@@ -37,7 +37,7 @@ impl Backend for Console {
     const NAME: &'static str = "Console";
 
     fn build(_: Settings, context: &Context) -> Result<Box<dyn Notify>, Problem> {
-        let plain = context.shared.environment.get(environment::NO_COLOR.name).is_some();
+        let plain = context.shared.host.environment.get(environment::NO_COLOR.name).is_some();
         let coloured = !plain && std::io::stdout().is_terminal();
         Ok(Box::new(Self { output: Arc::new(Mutex::new(std::io::stdout())), coloured }))
     }

@@ -20,12 +20,7 @@ use std::{
     time::Duration,
 };
 
-use autoscalebot_core::{
-    event::Event,
-    moment::Moment,
-    names::ProcessName,
-    registry::{self, Problem},
-};
+use autoscalebot_core::{event::Event, moment::Moment, names::ProcessName, registry::Problem};
 use futures_util::{FutureExt as _, future::join_all};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -35,9 +30,10 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{BACKENDS, Common, Context, Notice, Notify, NotifyError};
+use super::{Common, Context, Notice, Notify, NotifyError};
 use crate::{
     config::{BackendSettings, NotificationConfig},
+    host::NOTIFICATION,
     shared::Shared,
 };
 
@@ -149,7 +145,7 @@ impl Outlet {
         let outlet = shared.pool.get_or_make(&key_of(config), Self::default);
         let building = outlet.building.lock().unwrap_or_else(PoisonError::into_inner);
         if outlet.line.get().is_none() {
-            let entry = registry::find(BACKENDS, config.backend)?;
+            let entry = NOTIFICATION.find(&shared.host, config.backend)?;
             let notify = (entry.build)(&config.settings, &Context { shared: shared.clone() })
                 .map_err(|problem| Problem { path: format!("{}.{}", config.backend, problem.path), ..problem })?;
             outlet.line.get_or_init(|| Line::new(config.backend, notify));

@@ -38,12 +38,15 @@ struct Listed {
     stage: &'static str,
     name: &'static str,
     original_names: &'static [&'static str],
-    check: fn(&Value) -> Vec<Problem>,
+    check: &'static autoscalebot_core::registry::Check,
     schema: Value,
     defaults: Value,
 }
 
-fn listed<Stage: ?Sized, Context: ?Sized>(stage: &'static str, entries: &[Entry<Stage, Context>]) -> Vec<Listed> {
+fn listed<Stage: ?Sized + 'static, Context: ?Sized + 'static>(
+    stage: &'static str,
+    entries: &[Entry<Stage, Context>],
+) -> Vec<Listed> {
     let listed = |entry: &Entry<Stage, Context>| Listed {
         stage,
         name: entry.name,
@@ -212,6 +215,7 @@ fn measuring(
     }
     assert_eq!((entry.check)(&settings), [], "{}", entry.name);
     let context = measurement::Context {
+        common: measurement::Common::default(),
         process: ProcessName::new("web").unwrap(),
         platform: platform("DryRun", &json!({}), shared),
         scaling: BackendSettings { backend: "DryRun", settings: json!({}) },
@@ -360,7 +364,7 @@ fn neither_effective_settings_nor_errors_show_a_secret_of_a_settings_file() {
     let read = |settings: &str| {
         let text = format!("[web.measurement]\nbackend = \"ResponseTime\"\nsettings = {{ {settings} }}\n");
         std::fs::write(folder.join("s.toml"), format!("{text}[web.scaling]\nbackend = \"DryRun\"\n")).unwrap();
-        load::explain(Some("s.toml"), &folder, &Environment::default())
+        load::explain(Some("s.toml"), &folder, &Environment::default().into())
     };
     let url = format!("measurement_url = \"http://user:{SECRET}@localhost/?token={SECRET}\"");
     let headers = format!("headers = {{ X-Key = \"{SECRET}\" }}");

@@ -28,6 +28,7 @@ fn service_time(shared: &Arc<Shared>, fake: &FakeHeroku, more: &Value) -> Box<dy
     settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let scaling = json!({"app_name": APP, "api_key": KEY, "api_url": fake.url()});
     let context = measurement::Context {
+        common: measurement::Common::default(),
         process: ProcessName::new("web").unwrap(),
         platform: platform(shared, &fake.url(), "web"),
         scaling: BackendSettings { backend: "Heroku", settings: scaling },

@@ -119,6 +119,7 @@ impl Stage {
         settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let scaling = json!({"app_name": "dancing-forest-1234", "api_key": "swordfish", "api_url": url});
         let context = measurement::Context {
+            common: measurement::Common::default(),
             process: ProcessName::new("web").unwrap(),
             platform: platform(&self.shared, &url, "web"),
             scaling: BackendSettings { backend: "Heroku", settings: scaling },

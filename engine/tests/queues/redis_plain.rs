@@ -360,6 +360,7 @@ async fn the_consumers_of_a_stream() {
     let context = Context {
         process: ProcessName::new("worker").unwrap(),
         platform: Arc::new(Numbered),
+        common: autoscalebot_engine::measurement::Common::default(),
         scaling: BackendSettings { backend: "DryRun", settings: json!({}) },
         shared: shared(),
     };

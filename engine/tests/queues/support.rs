@@ -82,6 +82,7 @@ pub fn measure_in(shared: &Arc<Shared>, backend: &str, settings: Value) -> Box<d
     let context = Context {
         process: ProcessName::new("worker").unwrap(),
         platform: Arc::new(Platform::running(1)),
+        common: autoscalebot_engine::measurement::Common::default(),
         scaling: BackendSettings { backend: "DryRun", settings: json!({}) },
         shared: shared.clone(),
     };

@@ -4,7 +4,7 @@
 //! does, so an answer takes longer the more requests there are; it works on a few at a time and lets some more wait. What
 //! comes on top is turned away with a 503. Work is waiting, as if for a database, so that the demo heats nobody's machine.
 
-use std::{net::Ipv4Addr, process::ExitCode, sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use autoscalebot_engine::environment::Environment;
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::any};
@@ -13,6 +13,8 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{Mutex, Semaphore},
 };
+
+use crate::exit::Exit;
 
 /// Requests that are worked on at a time.
 const AT_A_TIME: usize = 8;
@@ -32,20 +34,20 @@ struct App {
 }
 
 /// Serves until SIGTERM.
-pub fn run(work: Duration, environment: &Environment) -> ExitCode {
+pub fn run(work: Duration, environment: &Environment) -> Exit {
     let Some(port) = environment.get("PORT").and_then(|port| port.parse().ok()) else {
         eprintln!("error: the demo's app needs a PORT");
-        return ExitCode::from(2);
+        return Exit::REFUSED;
     };
     let runtime = match crate::command::runtime(1) {
         Ok(runtime) => runtime,
         Err(code) => return code,
     };
     match runtime.block_on(serve(port, work)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => Exit::FINE,
         Err(error) => {
             eprintln!("error: the demo's app cannot serve on port {port}: {error}");
-            ExitCode::FAILURE
+            Exit::FAILED
         }
     }
 }

@@ -20,7 +20,6 @@ mod view;
 use std::{
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
-    process::ExitCode,
     sync::Arc,
     time::Duration,
 };
@@ -42,7 +41,7 @@ use self::{
     story::{Narrator, News, Story},
     view::{Now, View},
 };
-use crate::{cli::Surroundings, command};
+use crate::{cli::Surroundings, command, exit::Exit};
 
 /// How many processes the demo may run at most.
 const MOST_PROCESSES: u32 = 5;
@@ -64,16 +63,16 @@ enum End {
 }
 
 /// Runs the demo. Fails (1) when the processes did not go up and come down again.
-pub fn run(seconds: u32, plain: bool, around: &Surroundings) -> ExitCode {
+pub fn run(seconds: u32, plain: bool, around: &Surroundings) -> Exit {
     let pace = Pace::new(seconds);
-    let folder = match Folder::new(&pace) {
+    let folder = match Folder::new(&pace, &around.host.launcher) {
         Ok(folder) => folder,
         Err(error) => {
             eprintln!("error: the demo cannot write its Procfile and settings: {error}");
-            return ExitCode::FAILURE;
+            return Exit::FAILED;
         }
     };
-    let config = match settings::load(folder.settings().to_str(), &folder.0, &around.environment) {
+    let config = match settings::load(folder.settings().to_str(), &folder.0, &around.host) {
         Ok(loaded) => loaded.config,
         Err(errors) => return command::refuse(&errors, around),
     };
@@ -87,13 +86,13 @@ pub fn run(seconds: u32, plain: bool, around: &Surroundings) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
-            ExitCode::FAILURE
+            Exit::FAILED
         }
     }
 }
 
-async fn play(config: Config, pace: Pace, plain: bool, around: &Surroundings) -> Result<ExitCode, String> {
-    let shared = Shared::new(Arc::new(SystemClock::new()), around.environment.clone());
+async fn play(config: Config, pace: Pace, plain: bool, around: &Surroundings) -> Result<Exit, String> {
+    let shared = Shared::new(Arc::new(SystemClock::new()), around.host.clone());
     let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
         return Err("the system does not let us receive signals".to_owned());
@@ -133,9 +132,9 @@ async fn play(config: Config, pace: Pace, plain: bool, around: &Surroundings) ->
     let story = narrator.story().clone();
     print(&summary(&story, &visitors, &end));
     Ok(match end {
-        End::Left => ExitCode::SUCCESS,
-        End::Told => ExitCode::SUCCESS,
-        End::TooLong => ExitCode::FAILURE,
+        End::Left => Exit::FINE,
+        End::Told => Exit::FINE,
+        End::TooLong => Exit::FAILED,
     })
 }
 
@@ -201,7 +200,7 @@ impl Stage<'_> {
     async fn show(&self, around: &Surroundings, stopped: impl Future<Output = ()>) -> Result<End, String> {
         tokio::pin!(stopped);
         let failed = |error: io::Error| format!("the terminal cannot be drawn on: {error}; try `demo --plain`");
-        let mut view = View::open(around.environment.get(NO_COLOR.name).is_none()).map_err(failed)?;
+        let mut view = View::open(around.host.environment.get(NO_COLOR.name).is_none()).map_err(failed)?;
         loop {
             let now = Now {
                 at: self.elapsed(),
@@ -260,13 +259,13 @@ fn print(text: &str) {
 struct Folder(PathBuf);
 
 impl Folder {
-    fn new(pace: &Pace) -> io::Result<Self> {
+    fn new(pace: &Pace, launcher: &[String]) -> io::Result<Self> {
         let name = format!("autoscalebot-demo-{}", std::process::id());
         let folder = Self(std::env::temp_dir().join(name));
         // One that is left from a killed demo with our process id is nobody's any more.
         let _ = std::fs::remove_dir_all(&folder.0);
         std::fs::create_dir(&folder.0)?;
-        std::fs::write(folder.0.join("Procfile"), procfile(&std::env::current_exe()?, pace))?;
+        std::fs::write(folder.0.join("Procfile"), procfile(launcher, pace)?)?;
         std::fs::write(folder.settings(), settings_text(&folder.0, pace))?;
         Ok(folder)
     }
@@ -283,9 +282,13 @@ impl Drop for Folder {
     }
 }
 
-fn procfile(program: &Path, pace: &Pace) -> String {
-    let program = program.display().to_string().replace('\'', r"'\''");
-    format!("web: exec '{program}' __demo-app --work-ms {}\n", pace.work().as_millis())
+fn procfile(launcher: &[String], pace: &Pace) -> io::Result<String> {
+    let words = match launcher {
+        [] => vec![std::env::current_exe()?.display().to_string()],
+        words => words.to_vec(),
+    };
+    let quoted = words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect::<Vec<_>>().join(" ");
+    Ok(format!("web: exec {quoted} __demo-app --work-ms {}\n", pace.work().as_millis()))
 }
 
 /// The demo's settings, as a user would write them.

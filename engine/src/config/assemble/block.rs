@@ -4,7 +4,7 @@ use std::{any::type_name, collections::HashMap, rc::Rc};
 
 use autoscalebot_core::{
     busy,
-    registry::{self, Entry, Problem, find},
+    registry::{self, Entry, Problem},
 };
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Serialize, de::DeserializeOwned};
@@ -17,6 +17,7 @@ use crate::config::{
     original::Block,
     tree::{Content, Key, Node, Span},
 };
+use crate::host::{Host, Stage};
 
 /// A schema and the names of its settings.
 pub struct Known {
@@ -33,8 +34,12 @@ pub struct Cache {
 }
 
 impl Cache {
-    pub fn of<S: ?Sized, C: ?Sized>(&mut self, entries: &'static [Entry<S, C>], entry: &Entry<S, C>) -> Rc<Known> {
-        let known = self.backends.entry((entries.as_ptr().addr(), entry.name));
+    pub fn of<S: ?Sized + 'static, C: ?Sized + 'static>(
+        &mut self,
+        stage: &Stage<S, C>,
+        entry: &Entry<S, C>,
+    ) -> Rc<Known> {
+        let known = self.backends.entry((stage.entries.as_ptr().addr(), entry.name));
         Rc::clone(known.or_insert_with(|| Rc::new(Known::new((entry.schema)()))))
     }
 
@@ -76,12 +81,12 @@ impl Values {
 impl Assembler<'_> {
     /// A backend whose settings stand beside those of its whole stage. `relations` finds what only shows when both are
     /// seen together; it is asked when the stage's are right, and told the backend when that is.
-    pub fn with_common<Common, S: ?Sized, C: ?Sized>(
+    pub fn with_common<Common, S: ?Sized + 'static, C: ?Sized + 'static>(
         &mut self,
-        entries: &'static [Entry<S, C>],
+        stage: &Stage<S, C>,
         path: &str,
         mut block: Block,
-        relations: fn(Option<&BackendSettings>, &Common) -> Vec<Problem>,
+        relations: fn(&Host, Option<&BackendSettings>, &Common) -> Vec<Problem>,
     ) -> Option<(BackendSettings, Common)>
     where
         Common: Serialize + DeserializeOwned + JsonSchema + Default,
@@ -92,14 +97,14 @@ impl Assembler<'_> {
         block.settings = own;
         let given = Given { path: format!("{path}.settings"), span: block.span, values: common };
         let (common, failed) = self.what_is_right_of::<Common>(&known, &given);
-        let backend = self.backend(entries, path, block, &known.names);
+        let backend = self.backend(stage, path, block, &known.names);
         // What follows from a value that could not be read is none of the user's; the bounds are one problem of two.
         let is_right = |name: &str| !failed.iter().any(|failed| failed == name);
         let is_own = |problem: &Problem| match problem.path.as_str() {
             "min_processes" | "max_processes" => is_right("min_processes") && is_right("max_processes"),
             name => is_right(name),
         };
-        for problem in common.iter().flat_map(|common| relations(backend.as_ref(), common)).filter(is_own) {
+        for problem in common.iter().flat_map(|common| relations(self.host, backend.as_ref(), common)).filter(is_own) {
             self.problem(&given, &problem, false);
         }
         Some((backend?, common.filter(|_| failed.is_empty())?))
@@ -144,15 +149,15 @@ impl Assembler<'_> {
     }
 
     /// The backend of the stage at `path`, with settings of its own only. `beside` names what else may stand there.
-    pub fn backend<S: ?Sized, C: ?Sized>(
+    pub fn backend<S: ?Sized + 'static, C: ?Sized + 'static>(
         &mut self,
-        entries: &'static [Entry<S, C>],
+        stage: &Stage<S, C>,
         path: &str,
         block: Block,
         beside: &[String],
     ) -> Option<BackendSettings> {
-        let (name, name_span) = self.named(entries, path, &block)?;
-        let entry = match find(entries, name) {
+        let (name, name_span) = self.named(stage.entries, path, &block)?;
+        let entry = match stage.find(self.host, name) {
             Ok(entry) => entry,
             Err(problem) => {
                 let Problem { found, allowed, .. } = problem;
@@ -161,7 +166,7 @@ impl Assembler<'_> {
                 return None;
             }
         };
-        let known = self.cache.of(entries, entry);
+        let known = self.cache.of(stage, entry);
         let (own, unknown): (Vec<_>, Vec<_>) =
             block.settings.into_iter().partition(|(key, _)| known.names.contains(&key.name));
         let given = Given { path: format!("{path}.settings"), span: block.span, values: own };
@@ -207,7 +212,7 @@ impl Assembler<'_> {
     }
 
     /// The name of a block's backend.
-    fn named<'b, S: ?Sized, C: ?Sized>(
+    fn named<'b, S: ?Sized + 'static, C: ?Sized + 'static>(
         &mut self,
         entries: &[Entry<S, C>],
         path: &str,
@@ -255,7 +260,7 @@ impl Assembler<'_> {
         if !is_readable {
             return None;
         }
-        match variables::filled_in(node, self.environment) {
+        match variables::filled_in(node, &self.host.environment) {
             Err((found, allowed)) => {
                 self.findings.error(Finding::new(node.span, path, found, allowed));
                 None

@@ -77,7 +77,7 @@ struct Names {
 
 fn names() -> &'static Names {
     static NAMES: OnceLock<Names> = OnceLock::new();
-    fn of<S: ?Sized, C: ?Sized>(entries: &[Entry<S, C>], names: &mut Names) {
+    fn of<S: ?Sized + 'static, C: ?Sized + 'static>(entries: &[Entry<S, C>], names: &mut Names) {
         for entry in entries {
             let schema = (entry.schema)();
             for name in property_names(&schema) {

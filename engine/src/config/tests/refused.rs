@@ -647,7 +647,7 @@ fn every_exception_of_the_naming_rule_is_reachable() {
 
 #[test]
 fn every_backend_refuses_a_setting_that_it_does_not_have() {
-    fn refuse<S: ?Sized, C: ?Sized>(entries: &[autoscalebot_core::registry::Entry<S, C>]) {
+    fn refuse<S: ?Sized + 'static, C: ?Sized + 'static>(entries: &[autoscalebot_core::registry::Entry<S, C>]) {
         for entry in entries {
             let mut settings = (entry.defaults)();
             settings["nobody_has_this"] = 1.into();

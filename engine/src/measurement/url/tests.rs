@@ -51,6 +51,7 @@ pub(crate) fn context(platform: Arc<dyn Scale>) -> Context {
     Context {
         process: ProcessName::new("web").unwrap(),
         platform,
+        common: crate::measurement::Common::default(),
         scaling: BackendSettings { backend: "DryRun", settings: json!({}) },
         shared: Shared::new(Arc::new(SystemClock::new()), Environment::default()),
     }

@@ -13,7 +13,6 @@
 use std::{
     collections::BTreeSet,
     io::{self, BufRead, PipeWriter, Write},
-    process::ExitCode,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -93,7 +92,7 @@ fn hire(launcher: &Launcher, platform: &str) -> io::Result<(PipeWriter, tokio::p
 }
 
 /// The life of the janitor: reads from `input` until it ends, then kills what is left.
-pub fn run(platform: &str, input: impl BufRead) -> ExitCode {
+pub fn run(platform: &str, input: impl BufRead) -> u8 {
     let mut groups = BTreeSet::new();
     for line in input.lines() {
         let Ok(line) = line else { break };
@@ -110,7 +109,7 @@ pub fn run(platform: &str, input: impl BufRead) -> ExitCode {
         #[expect(clippy::disallowed_methods, reason = "a process of its own with nothing else to do")]
         std::thread::sleep(ROUND);
     }
-    ExitCode::SUCCESS
+    0
 }
 
 /// `+4711` puts a group on the list, `-4711` takes it off. Group 1 and numbers below mean "everybody" to the kernel.

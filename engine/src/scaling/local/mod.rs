@@ -169,7 +169,11 @@ impl Backend for Local {
             balance: settings.balance,
             base_port: settings.base_port,
             output: settings.output,
-            launcher: settings.launcher.clone(),
+            launcher: if settings.launcher.is_empty() {
+                context.shared.host.launcher.clone()
+            } else {
+                settings.launcher.clone()
+            },
         };
         let shared = &context.shared;
         let platform = shared.pool.get_or_make(&format!("{plan:?}"), || Platform::new(plan.clone(), shared));

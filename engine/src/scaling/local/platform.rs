@@ -183,7 +183,7 @@ impl Platform {
         Self {
             plan,
             clock: shared.clock.clone(),
-            environment: shared.environment.clone(),
+            environment: shared.host.environment.clone(),
             entries: Mutex::default(),
             running: OnceCell::new(),
             router: Mutex::default(),

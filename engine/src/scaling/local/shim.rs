@@ -15,7 +15,7 @@ use std::{
     fs::File,
     io::{self, Write},
     os::unix::process::CommandExt,
-    process::{Command, ExitCode},
+    process::Command,
 };
 
 use rustix::process::{Pid, getpgrp, getppid};
@@ -77,12 +77,12 @@ fn this_program() -> io::Result<OsString> {
 }
 
 /// Does the work of a shim or a janitor when the program was started as one. To be called first thing in `main`:
-/// `Some` is the exit code to end with, `None` means that this is an ordinary start.
+/// `Some` is the exit code to end with, `None` means that this is an ordinary start. The arguments are those after the
+/// words of the [`Launcher`].
 #[must_use]
-pub fn run_if_asked() -> Option<ExitCode> {
+pub fn run_if_asked(arguments: &[OsString]) -> Option<u8> {
     // One more than is looked at, so that a longer command line is not mistaken for one of ours.
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).take(4).collect();
-    let arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
+    let arguments: Vec<&OsStr> = arguments.iter().take(4).map(OsString::as_os_str).collect();
     match arguments[..] {
         [word, parent, command_line] if word == WORD => Some(become_shell(parent, command_line)),
         [word, platform] if word == janitor::WORD => {
@@ -92,13 +92,13 @@ pub fn run_if_asked() -> Option<ExitCode> {
     }
 }
 
-fn become_shell(parent: &OsStr, command_line: &OsStr) -> ExitCode {
+fn become_shell(parent: &OsStr, command_line: &OsStr) -> u8 {
     let error = match prepare(parent) {
         Ok(()) => Command::new("sh").arg("-c").arg(command_line).exec(),
         Err(error) => error,
     };
     eprintln!("cannot start: {error}");
-    ExitCode::from(CANNOT_EXECUTE)
+    CANNOT_EXECUTE
 }
 
 fn prepare(parent: &OsStr) -> io::Result<()> {

@@ -171,6 +171,7 @@ async fn a_worker_is_known_by_the_process_it_is_named_after() {
     let context = Context {
         process: ProcessName::new("celery").unwrap(),
         platform: Arc::new(Numbered),
+        common: autoscalebot_engine::measurement::Common::default(),
         scaling: BackendSettings { backend: "DryRun", settings: json!({}) },
         shared: shared(),
     };

@@ -49,6 +49,7 @@ pub fn on(redis: &Redis, backend: &str, mut settings: Value) -> Box<dyn Measure>
     let context = Context {
         process: ProcessName::new("worker").unwrap(),
         platform: Arc::new(Names),
+        common: autoscalebot_engine::measurement::Common::default(),
         scaling: BackendSettings { backend: "DryRun", settings: json!({}) },
         shared: shared(),
     };
