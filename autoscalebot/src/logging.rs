@@ -26,6 +26,15 @@ const MOST_LINES_WAITING: usize = 10_000;
 /// Takes the log a line at a time, as JSON, from a thread that has nothing else to do.
 pub type Lines = Box<dyn Write + Send>;
 
+/// Starts logging to lines that `make` gives, for a program that has the engine inside and a log of its own. Each line is
+/// written by the thread that has something to say. Does nothing when a log was started before.
+pub fn start_embedded(make: fn() -> Lines) {
+    let filter = EnvFilter::new(format!("{DEFAULT_FILTER},{NEVER}"));
+    let log = fmt().with_env_filter(filter).with_writer(make).log_internal_errors(false).with_ansi(false);
+    // Only fails when there is a log.
+    let _ = log.with_target(false).json().flatten_event(true).try_init();
+}
+
 /// Starts logging as `AUTOSCALEBOT_LOG` says. When the guard is dropped, what waits is written.
 ///
 /// # Errors

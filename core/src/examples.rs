@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     bounds::Bounds,
-    decision::{BACKENDS, Decide, Decision, Terms, View},
+    decision::{BACKENDS, Common, Decide, Decision, Terms, View},
     history::History,
     moment::Moment,
     rapid::RapidLimit,
@@ -77,7 +77,8 @@ pub fn decide(backend: &str, settings: Value, increment: u32, words: &str) -> De
 }
 
 pub fn build(backend: &str, settings: Value, increment: u32, unit: &'static str) -> Box<dyn Decide> {
-    let terms = Terms { increment: increment.try_into().unwrap(), unit: unit.into() };
+    let common = Common { increment: increment.try_into().unwrap(), ..Common::default() };
+    let terms = Terms { common, unit: unit.into(), backend: "Test" };
     (find(BACKENDS, backend).map_err(|problem| problem.to_string()).unwrap().build)(&settings, &terms).unwrap()
 }
 

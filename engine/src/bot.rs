@@ -74,6 +74,8 @@ pub struct Tick {
     pub samples: Vec<(usize, Sample)>,
     /// What the core made of them.
     pub outcome: Outcome,
+    /// What became of the order, if there was one and it was carried out.
+    pub settled: Option<Settled>,
 }
 
 impl Bot {
@@ -107,15 +109,13 @@ impl Bot {
     /// Ticks at every moment of the schedules from `from` on.
     async fn laps(&self, mut from: Duration, state: &mut State, crashes: &mut Backoff, stop: &CancellationToken) {
         loop {
-            let due =
-                self.measuring.iter().map(|measuring| measuring.schedule.next(from)).min().unwrap_or(Duration::MAX);
+            let due = self.next_due(from);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 () = self.shared.clock.sleep_until(due) => {}
             }
-            let signals = self.measuring.iter().enumerate();
-            let due_now = signals.filter(|(_, measuring)| measuring.schedule.next(from) == due).map(|(index, _)| index);
+            let due_now = self.due_at(due, from);
             // Measuring may be dropped half-way; an order to the platform is seen through.
             let samples = tokio::select! {
                 biased;
@@ -129,8 +129,28 @@ impl Bot {
         }
     }
 
-    /// One walk from left to right with samples in hand.
-    async fn tick(&self, state: &mut State, samples: Vec<(usize, Sample)>) {
+    /// The next moment, at or after `from`, at which a signal is measured.
+    #[must_use]
+    pub fn next_due(&self, from: Duration) -> Duration {
+        self.measuring.iter().map(|measuring| measuring.schedule.next(from)).min().unwrap_or(Duration::MAX)
+    }
+
+    /// The signals whose next moment at or after `from` is `due`.
+    fn due_at(&self, due: Duration, from: Duration) -> impl Iterator<Item = usize> {
+        let signals = self.measuring.iter().enumerate();
+        signals.filter(move |(_, measuring)| measuring.schedule.next(from) == due).map(|(index, _)| index)
+    }
+
+    /// One tick by hand: what [`Bot::run`] does at the next moment at or after `from`, done now. For programs that step
+    /// through time by themselves.
+    pub async fn step(&self, state: &mut State, from: Duration) -> Tick {
+        let samples = self.measure(self.due_at(self.next_due(from), from)).await;
+        let (outcome, settled) = self.tick(state, samples.clone()).await;
+        Tick { samples, outcome, settled }
+    }
+
+    /// One walk from left to right with samples in hand. The events of the outcome have been told.
+    async fn tick(&self, state: &mut State, samples: Vec<(usize, Sample)>) -> (Outcome, Option<Settled>) {
         let running = self.platform.count().await.map_err(ScaleFailure::from);
         let now = self.shared.clock.now();
         let mut outcome = observe(&self.policy, state, samples, running, &now);
@@ -139,11 +159,12 @@ impl Bot {
             watcher.ticked(&self.process, &now, &outcome);
         }
         self.tell(&now, &std::mem::take(&mut outcome.events));
-        let Some(order) = outcome.order else { return };
-        let settled = self.carry_out(&order).await;
+        let Some(order) = &outcome.order else { return (outcome, None) };
+        let settled = self.carry_out(order).await;
         let now = self.shared.clock.now();
-        let events = settle(&self.policy, state, &order, &settled, &now);
+        let events = settle(&self.policy, state, order, &settled, &now);
         self.tell(&now, &events);
+        (outcome, Some(settled))
     }
 
     /// Measures these signals, all at once.
@@ -206,7 +227,7 @@ impl Bot {
         let running = self.platform.count().await.map_err(ScaleFailure::from);
         let now = self.shared.clock.now();
         let outcome = observe(&self.policy, &mut state, newest.clone(), running, &now);
-        Tick { samples: newest, outcome }
+        Tick { samples: newest, outcome, settled: None }
     }
 
     fn tell(&self, now: &Moment, events: &[Event]) {

@@ -152,7 +152,7 @@ fn thresholds_of_another_unit(signal: &SignalConfig, measure: &dyn Measure, host
 fn policy_signal(signal: &SignalConfig, measure: &dyn Measure, host: &Host) -> Result<Signal, Problem> {
     let common = &signal.decision_common;
     let entry = DECISION.find(host, signal.decision.backend)?;
-    let terms = Terms { increment: common.increment, unit: measure.unit() };
+    let terms = Terms { common: common.clone(), unit: measure.unit(), backend: signal.measurement.backend };
     let zone = resolve_time_zone(common).map_err(|text| Problem::new("time_zone", text, ""))?;
     let (min, max) = (common.min_processes.clone(), common.max_processes.clone());
     Ok(Signal {

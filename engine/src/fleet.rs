@@ -151,8 +151,10 @@ impl Fleet {
         alike.into_iter().map(sentence).collect()
     }
 
-    /// Ends everything within `limit`: bots first, then what people have yet to be told, then what only lives with us.
+    /// Ends everything within `limit`: bots first, then what people have yet to be told, then what only lives with us, and
+    /// at last whoever brought backends.
     pub async fn shutdown(self, limit: Duration) {
+        let started = self.shared.clock.now();
         for running in self.bots.values() {
             running.stop.cancel();
         }
@@ -171,6 +173,10 @@ impl Fleet {
         let flush = futures_util::future::join_all(outlets.iter().map(|outlets| outlets.flush(limit / 4)));
         let stop = futures_util::future::join_all(platforms.iter().map(|platform| platform.shutdown(limit / 2)));
         futures_util::future::join(flush, stop).await;
+        drop((outlets, platforms));
+        if let Some(guests) = &self.shared.host.guests {
+            guests.finish(limit.saturating_sub(self.shared.clock.now().since(&started))).await;
+        }
     }
 }
 

@@ -4,8 +4,9 @@
 //! four lists, and that *modules* may be run for the names that they assign. Without either, a dotted name that is not
 //! the original's is an error that says what could run it, and a settings module is read as data.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use autoscalebot_core::{
     decision::{self, Decide, Terms},
     registry::{self, Entry, Problem},
@@ -43,6 +44,7 @@ impl From<Environment> for Host {
 pub type Found<Stage, Context> = Option<Result<&'static Entry<Stage, Context>, Problem>>;
 
 /// Backends that somebody brought. The entry of a name must stay the same as long as the program runs.
+#[async_trait]
 pub trait Guests: Send + Sync {
     /// A measurement backend.
     fn measurement(&self, name: &str) -> Found<dyn Measure, measurement::Context>;
@@ -52,6 +54,9 @@ pub trait Guests: Send + Sync {
     fn scaling(&self, name: &str) -> Found<dyn Scale, scaling::Context>;
     /// A notification backend.
     fn notification(&self, name: &str) -> Found<dyn Notify, notification::Context>;
+
+    /// The program ends, and no backend is asked any more: returns when theirs have said good-bye, after `limit` at most.
+    async fn finish(&self, limit: Duration);
 }
 
 /// Runs settings modules, and may have been given settings without any file.

@@ -5,7 +5,7 @@
 //! One case needs none: when every sample in the window is high by itself (also those where the app was too slow to
 //! answer), so is any mean of them.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,7 @@ impl Default for Settings {
 pub struct AverageThreshold {
     window: NonZeroUsize,
     thresholds: Thresholds,
-    terms: Terms,
+    increment: NonZeroU32,
 }
 
 impl Backend for AverageThreshold {
@@ -69,7 +69,7 @@ impl Backend for AverageThreshold {
                 high: settings.max_measurement_value,
                 unit: terms.unit.clone(),
             },
-            terms: terms.clone(),
+            increment: terms.common.increment,
         }))
     }
 }
@@ -87,7 +87,7 @@ impl Decide for AverageThreshold {
             if window().all(|sample| self.thresholds.level(sample) == Level::High) {
                 let high = self.thresholds.with_unit(self.thresholds.high);
                 let sentence = format!("each of the newest {need} measurements is above {high} ({})", shown());
-                return Decision::up(view.running, self.terms.increment, Reason::new("all_high", sentence));
+                return Decision::up(view.running, self.increment, Reason::new("all_high", sentence));
             }
             let sentence = format!("no mean of the newest {need} measurements: not all are numbers ({})", shown());
             return Decision::stay(view.running, Reason::new("unknown", sentence));
@@ -99,11 +99,11 @@ impl Decide for AverageThreshold {
         };
         match level {
             Level::High => {
-                Decision::up(view.running, self.terms.increment, because("average_high", &format!("above {high}")))
+                Decision::up(view.running, self.increment, because("average_high", &format!("above {high}")))
             }
             Level::Low => {
                 let reason = because("average_low", &format!("at or below {low}"));
-                Decision::down(view.running, self.terms.increment, reason)
+                Decision::down(view.running, self.increment, reason)
             }
             Level::Between | Level::Unknown => {
                 Decision::stay(view.running, because("between", &format!("between {low} and {high}")))

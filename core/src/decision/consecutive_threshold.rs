@@ -5,7 +5,7 @@
 //! misleads when readings alternate around a threshold: then no run is ever long enough, and the mean (see
 //! [`super::average_threshold`]) sees more.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,7 +53,7 @@ pub struct ConsecutiveThreshold {
     ups_after: NonZeroUsize,
     downs_after: NonZeroUsize,
     thresholds: Thresholds,
-    terms: Terms,
+    increment: NonZeroU32,
 }
 
 impl Backend for ConsecutiveThreshold {
@@ -75,7 +75,7 @@ impl Backend for ConsecutiveThreshold {
                 high: settings.max_measurement_value,
                 unit: terms.unit.clone(),
             },
-            terms: terms.clone(),
+            increment: terms.common.increment,
         }))
     }
 }
@@ -90,12 +90,12 @@ impl Decide for ConsecutiveThreshold {
         match level {
             Level::High if run >= self.ups_after.get() => {
                 let reason = self.run_reason("consecutive_high", view, self.ups_after, "above", self.thresholds.high);
-                Decision::up(view.running, self.terms.increment, reason)
+                Decision::up(view.running, self.increment, reason)
             }
             Level::Low if run >= self.downs_after.get() => {
                 let reason =
                     self.run_reason("consecutive_low", view, self.downs_after, "at or below", self.thresholds.low);
-                Decision::down(view.running, self.terms.increment, reason)
+                Decision::down(view.running, self.increment, reason)
             }
             _ => Decision::stay(view.running, self.patience(newest, level, run)),
         }

@@ -121,10 +121,13 @@ pub trait Decide: Send + Sync + fmt::Debug {
 /// What a decision backend is told when it is built, beside its own settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
-    /// How many processes one step adds or removes.
-    pub increment: NonZeroU32,
+    /// What every decision of its stage is told as well. The bounds in it are for somebody's own backend that wants to
+    /// look at them; whatever is decided is held to them by the core.
+    pub common: Common,
     /// The unit of the readings, for sentences: `ms`, `tasks`; empty when there is none.
     pub unit: Cow<'static, str>,
+    /// Name of the measurement backend whose readings it decides on.
+    pub backend: &'static str,
 }
 
 /// The settings that every decision backend has.

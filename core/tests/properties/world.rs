@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
 use autoscalebot_core::{
     bounds::{Bounds, ByTimeOfDay},
     busy::{Protection, Victims},
-    decision::{Decide, Terms, average_threshold, consecutive_threshold},
+    decision::{Common, Decide, Terms, average_threshold, consecutive_threshold},
     event::Event,
     moment::Moment,
     rapid::RapidLimit,
@@ -180,7 +180,8 @@ impl SignalPlan {
     }
 
     pub fn decide(&self) -> Box<dyn Decide> {
-        let terms = Terms { increment: self.increment.try_into().unwrap(), unit: "ms".into() };
+        let common = Common { increment: self.increment.try_into().unwrap(), ..Common::default() };
+        let terms = Terms { common, unit: "ms".into(), backend: "Test" };
         let (low, high) = (Finite::new(self.low).unwrap(), Finite::new(self.high).unwrap());
         let count = |number| NonZeroUsize::new(number).unwrap();
         let decide = match self.backend {

@@ -12,6 +12,8 @@ mod secrets;
 mod top;
 mod variables;
 
+pub use self::secrets::sounds_secret;
+
 use std::collections::BTreeMap;
 
 use autoscalebot_core::{
@@ -224,7 +226,7 @@ fn relations(host: &Host, decision: Option<&BackendSettings>, common: &decision:
     if let Err(sentence) = Bounds::new(common.min_processes.clone(), common.max_processes.clone(), zone) {
         problems.push(Problem::new("min_processes", sentence, "at most max_processes, at every time of day"));
     }
-    let terms = Terms { increment: common.increment, unit: "".into() };
+    let terms = Terms { common: common.clone(), unit: "".into(), backend: "" };
     let built = decision.and_then(|decision| {
         let entry = DECISION.find(host, decision.backend).ok()?;
         (entry.build)(&decision.settings, &terms).ok()

@@ -129,7 +129,7 @@ mod tests {
     use autoscalebot_core::{
         bounds::{Bounds, ByTimeOfDay},
         busy::Protection,
-        decision::{BACKENDS, Reason, Terms},
+        decision::{BACKENDS, Common, Reason, Terms},
         event::Event,
         moment::Moment,
         names::ProcessName,
@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn policy(min: u32, max: u32) -> Policy {
-        let terms = Terms { increment: std::num::NonZeroU32::MIN, unit: "ms".into() };
+        let terms = Terms { common: Common::default(), unit: "ms".into(), backend: "Test" };
         let decide = find(BACKENDS, "ConsecutiveThreshold").map(|entry| (entry.build)(&json!({}), &terms));
         let always = ByTimeOfDay::always;
         let signal = Signal {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use autoscalebot_core::{
     bounds::{Bounds, ByTimeOfDay},
     busy::Protection,
-    decision::{BACKENDS, Terms},
+    decision::{BACKENDS, Common, Terms},
     event::Event,
     moment::Moment,
     names::ProcessName,
@@ -180,7 +180,7 @@ impl Watch for Witness {
 
 /// A bot with the original's defaults (400, 1200, up after 3, down after 5, wait 5 s), measuring every `interval`.
 pub fn bot(script: &Script, platform: &Platform, interval: Duration, witness: &Arc<Witness>) -> Bot {
-    let terms = Terms { increment: std::num::NonZeroU32::MIN, unit: "ms".into() };
+    let terms = Terms { common: Common::default(), unit: "ms".into(), backend: "Test" };
     let decide = find(BACKENDS, "ConsecutiveThreshold").map(|entry| (entry.build)(&serde_json::json!({}), &terms));
     let bounds = Bounds::new(ByTimeOfDay::always(1), ByTimeOfDay::always(3), jiff::tz::TimeZone::UTC);
     let signal = Signal {

@@ -29,7 +29,9 @@ pub fn is_secret(schema: &Schema, name: &str) -> bool {
     property.map_or_else(|| sounds_secret(name), |property| property.to_string().contains("\"writeOnly\":true"))
 }
 
-fn sounds_secret(name: &str) -> bool {
+/// Whether a setting that nobody knows is secret, by its name: `api_key`, `smtp_password`.
+#[must_use]
+pub fn sounds_secret(name: &str) -> bool {
     const WORDS: [&str; 6] = ["key", "passw", "secret", "token", "credential", "auth"];
     let name = name.to_lowercase();
     WORDS.iter().any(|word| name.contains(word))
