@@ -10,11 +10,16 @@ use std::{
     time::Duration,
 };
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{
+    EventKind, RecommendedWatcher, RecursiveMode, Watcher,
+    event::{AccessKind, AccessMode},
+};
 use tokio::sync::mpsc;
 
 /// A change is looked at when the folder has been quiet for so long: files are seldom written in one go.
 const QUIET: Duration = Duration::from_millis(300);
+/// A folder in which somebody writes all the time (a log, a database) is never quiet. Then it is looked at after so long.
+const LONGEST_NOISE: Duration = Duration::from_secs(2);
 
 /// A file that is watched.
 pub struct WatchedFile {
@@ -34,7 +39,11 @@ impl WatchedFile {
             return Self { path: PathBuf::new(), seen: None, changes, _watcher: None };
         };
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let watcher = notify::recommended_watcher(move |_: notify::Result<notify::Event>| {
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Who only reads changes nothing, and we are among those who read.
+            if event.is_ok_and(|event| is_only_read(event.kind)) {
+                return;
+            }
             // A full channel already says "look again".
             let _ = sender.try_send(());
         })
@@ -51,7 +60,8 @@ impl WatchedFile {
             if self.changes.recv().await.is_none() {
                 return std::future::pending().await;
             }
-            while let Ok(Some(())) = tokio::time::timeout(QUIET, self.changes.recv()).await {}
+            let quiet = async { while let Ok(Some(())) = tokio::time::timeout(QUIET, self.changes.recv()).await {} };
+            let _ = tokio::time::timeout(LONGEST_NOISE, quiet).await;
             // A file that is gone for the moment is one that is being replaced: the next change shows what by.
             if let Ok(contents) = fs::read(&self.path)
                 && self.seen.as_ref() != Some(&contents)
@@ -61,4 +71,8 @@ impl WatchedFile {
             }
         }
     }
+}
+
+fn is_only_read(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
 }

@@ -112,17 +112,14 @@ def _class_of(stage: str, name: str) -> tuple[Any, str]:
 
 
 def _imported(module: str, last: str, name: str) -> Any:
-    import traceback
-
     try:
         home = _module(module)
-    except BaseException as error:  # noqa: BLE001 - a module may raise anything, also SystemExit
+    except BaseException as error:
         if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
             raise NoSuchBackend(
                 f"there is no Python module {error.name} for {name}", "a dotted path that Python can import"
             ) from error
-        where = "".join(traceback.format_exception(error))
-        raise NoSuchBackend(f"{name} cannot be imported: {type(error).__name__}: {error}\n{where}", "") from error
+        raise NoSuchBackend(f"{name} cannot be imported: {in_one_line(error)}", "") from error
     cls = getattr(home, last, None)
     if not isinstance(cls, type):
         what = "nothing" if cls is None else "no class"
@@ -262,12 +259,11 @@ def number(said: Any, whose: str) -> float:
     from math import isfinite
 
     # The usual case first, and a bool is an int.
-    if type(said) is not float and type(said) is not int:
-        if said is None or isinstance(said, (bool, str, bytes, complex)) or not _is_number(said):
-            raise WrongValue(f"{whose} returned {_shown(said)}, not a number")
+    if type(said) is not float and type(said) is not int and not _is_number(said):
+        raise WrongValue(f"{whose} returned {_shown(said)}, not a number")
     try:
         value = float(said)
-    except Exception as error:  # noqa: BLE001 - somebody's own number type may raise anything
+    except Exception as error:
         raise WrongValue(f"{whose} returned {_shown(said)}, not a number: {error}") from error
     if not isfinite(value):
         raise WrongValue(f"{whose} returned {_shown(said)}, which is no finite number")
@@ -275,6 +271,8 @@ def number(said: Any, whose: str) -> float:
 
 
 def _is_number(said: Any) -> bool:
+    if said is None or isinstance(said, (bool, str, bytes, complex)):
+        return False
     return hasattr(type(said), "__float__") or hasattr(type(said), "__index__")
 
 
@@ -304,9 +302,7 @@ def _shown(said: Any) -> str:
     return text if len(text) <= 60 else text[:60] + "…"
 
 
-def decide(
-    backend: BaseDecisionBackend, results: str, current: int, least: int, most: int
-) -> tuple[int, str]:
+def decide(backend: BaseDecisionBackend, results: str, current: int, least: int, most: int) -> tuple[int, str]:
     """How many processes are wanted, and why, if the backend says."""
     import json
 
@@ -315,9 +311,7 @@ def decide(
     backend.min_num_processes, backend.max_num_processes = least, most
     backend.reason = ""
     _begin(backend)
-    wanted = whole_number(
-        answer(backend, "get_num_of_processes_to_scale_to"), "get_num_of_processes_to_scale_to()"
-    )
+    wanted = whole_number(answer(backend, "get_num_of_processes_to_scale_to"), "get_num_of_processes_to_scale_to()")
     return wanted, str(backend.reason or "")
 
 
@@ -370,6 +364,18 @@ def explain(error: BaseException) -> tuple[str, str, str, float | None]:
     return "exception", f"{type(error).__name__}{f': {text}' if text else ''}", trace, None
 
 
+def in_one_line(error: BaseException) -> str:
+    """An exception with the places in somebody's code that it went through, for a line of an error message."""
+    import traceback
+
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+    own = [frame for frame in frames if not frame.filename.startswith("<frozen ")]
+    places = " → ".join(f"{frame.filename}, line {frame.lineno}" for frame in own[-4:])
+    text = str(error)
+    said = f"{type(error).__name__}{f': {text}' if text else ''}"
+    return f"{said} ({places})" if places else said
+
+
 # --- settings --------------------------------------------------------------------------------------------------------
 
 
@@ -397,7 +403,7 @@ def plain(value: Any) -> Any:
         return list(value)
     # Decimals and fractions; and an address that Django translates only when somebody reads it.
     if isinstance(value, numbers.Number) or type(value).__name__ == "Decimal":
-        return float(value)  # type: ignore[arg-type]
+        return float(value)
     if any(base.__name__ == "Promise" for base in type(value).__mro__):
         return str(value)
     if type(value).__name__ == "ZoneInfo":

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def _native_of(backend: BaseBackend) -> Any:
     """The engine's backend for an object, made when first asked for."""
-    native = backend.__dict__.get("_native")
+    native, name = backend.__dict__.get("_native"), backend.native_backend
     if native is None:
         import json
 
@@ -28,7 +28,7 @@ def _native_of(backend: BaseBackend) -> Any:
             "notification": _native.Notification,
         }
         settings = json.dumps(dict(backend.settings))
-        native = makers[backend.stage](backend.native_backend, settings, backend.process, backend._context)
+        native = makers[backend.stage](str(name), settings, backend.process, backend._context)
         backend.__dict__["_native"] = native
     return native
 

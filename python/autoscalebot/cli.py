@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -94,11 +95,9 @@ class _SignalsLeftToTheEngine:
 def leave(code: int) -> NoReturn:
     """Ends the program with an exit code. A backend that hangs for ever must not hold it up, as Python's own way out would."""
     for stream in (sys.stdout, sys.stderr):
-        try:
+        # A reader that went away has had enough.
+        with contextlib.suppress(OSError, ValueError):
             stream.flush()
-        except (OSError, ValueError):
-            # A reader that went away has had enough.
-            pass
     from autoscalebot import _native
 
     if _native.has_calls_in_flight():

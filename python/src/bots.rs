@@ -18,7 +18,7 @@ use autoscalebot_core::{
 use autoscalebot_engine::{
     bot::{Bot, Tick, Watch},
     build::{self, Manner},
-    clock::Clock,
+    clock::{Clock, SystemClock},
     config::load,
     host::Guests,
     shared::Shared,
@@ -133,16 +133,21 @@ impl Bots {
         for warning in &loaded.warnings {
             tracing::warn!(target: crate::bridge::LOG_TARGET, "{warning}");
         }
+        // Only the bots' time is moved by hand: a backend that measures how long an app takes, or how old a task is, asks
+        // the machine's clock as ever.
         let clock = Arc::new(StillClock::at(start));
-        let shared = Shared::new(clock.clone(), host);
+        let shared = Shared::new(Arc::new(SystemClock::new()), host.clone());
+        let timeless = Shared::new(clock.clone(), host);
         let told = Arc::new(Told::default());
         let manner = Manner { dry_run: false, watcher: Some(told.clone()) };
         let _entered = pool::runtime().enter();
         let mut bots = BTreeMap::new();
         for (process, config) in &loaded.config.processes {
-            let bot = build::platform(process, config, &shared, &manner)
+            let mut bot = build::platform(process, config, &shared, &manner)
                 .and_then(|platform| build::bot(process, config, platform, 0.0, &shared, &manner))
                 .map_err(|error| error.to_string())?;
+            bot.shared = timeless.clone();
+            bot.measuring.iter_mut().for_each(|measuring| measuring.schedule.first = Duration::ZERO);
             let state = State::new(&bot.policy);
             let backends = config.signals.iter().map(|signal| signal.measurement.backend).collect();
             bots.insert(process.clone(), Stepped { bot, state, from: Duration::ZERO, backends });

@@ -46,9 +46,9 @@ impl Modules for PythonModules {
             let names = bridge::ask(py, "run_module", (path,));
             let names = names.and_then(|names| names.cast_into::<PyDict>().map_err(Into::into));
             let names = names.map_err(|error| {
-                let Failure { message, traceback, .. } = Failure::of(py, &error);
-                let found = format!("running it failed: {message}\n{traceback}");
-                Finding::new(None, "", found.trim_end(), "a module that Python can run")
+                let said = bridge::ask(py, "in_one_line", (error.value(py),)).and_then(|said| said.extract::<String>());
+                let said = said.unwrap_or_else(|_| Failure::of(py, &error).message);
+                Finding::new(None, "", format!("running it failed: {said}"), "a module that Python can run")
             })?;
             tree(&names)
         })
@@ -122,6 +122,8 @@ fn content(value: &Bound<'_, PyAny>, depth: usize) -> Result<Content, String> {
 fn key_of(key: &Bound<'_, PyAny>) -> Result<Key, String> {
     let name = match key.cast::<PyString>() {
         Ok(text) => text.extract::<String>(),
+        // A number that is a key, or whatever else has a plain text.
+        Err(_) if key.is_instance_of::<PyInt>() => key.str().and_then(|text| text.extract::<String>()),
         Err(_) => plain(key)?.str().and_then(|text| text.extract::<String>()),
     };
     let name = name.map_err(|_| "this has a key that is no text".to_owned())?;

@@ -78,3 +78,24 @@ async fn sighup_reads_the_settings_again() {
     program.signal("HUP");
     assert!(program.until(PATIENCE, |output| output.contains("nothing changed")).await, "{}", program.output());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_is_never_quiet_does_not_hide_a_change() {
+    let (app, folder) = (app().await, Folder::new());
+    folder.write("autoscale_settings.toml", &settings(&app, "2"));
+    let program = start(&folder);
+    let at_max = |output: &str| output.matches("needs exceed max").count() >= 2;
+    assert!(program.until(PATIENCE, at_max).await, "{}", program.output());
+    let noise = folder.path().join("log");
+    let writer = tokio::spawn(async move {
+        let mut interval = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            interval.tick().await;
+            std::fs::write(&noise, "a line\n").unwrap();
+        }
+    });
+    folder.write("autoscale_settings.toml", &settings(&app, "5"));
+    let reloaded = |output: &str| output.contains("settings reloaded");
+    assert!(program.until(PATIENCE, reloaded).await, "{}", program.output());
+    writer.abort();
+}

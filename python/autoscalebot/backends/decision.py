@@ -54,8 +54,9 @@ class BaseDecisionBackend(BaseBackend):
     @property
     def nearest_bound(self) -> int:
         """The bound that is nearer to the running count."""
-        above, below = self.max_num_processes - self.current_num_processes, (
-            self.current_num_processes - self.min_num_processes
+        above, below = (
+            self.max_num_processes - self.current_num_processes,
+            (self.current_num_processes - self.min_num_processes),
         )
         return self.min_num_processes if above > below else self.max_num_processes
 
