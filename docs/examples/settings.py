@@ -73,7 +73,8 @@ AUTOSCALE_SETTINGS = {
         'SCALING': {
             'BACKEND': 'autoscalebot.backends.scaling.HerokuBackend',
             'SETTINGS': {
-                # The app, by its name (`dancing-forest-1234`) or UUID. Required.
+                # The app, by its name (`dancing-forest-1234`) or UUID. Without it the environment
+                # variable `HEROKU_APP_NAME` is used.
                 'APP_NAME': 'dancing-forest-1234',
                 # The API key, as `heroku authorizations:create` makes it. Without it the
                 # environment variable `HEROKU_API_KEY` is used.

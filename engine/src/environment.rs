@@ -23,6 +23,11 @@ pub const SETTINGS: Variable = Variable {
 /// The Heroku API key when settings hold none.
 pub const HEROKU_API_KEY: Variable =
     Variable { name: "HEROKU_API_KEY", meaning: "the Heroku API key when API_KEY is not set" };
+/// The Heroku app when settings name none.
+pub const HEROKU_APP_NAME: Variable = Variable {
+    name: "HEROKU_APP_NAME",
+    meaning: "the Heroku app when APP_NAME is not set; with it, a process without SCALING is one of that app",
+};
 /// Another address for Heroku's API.
 pub const HEROKU_API_URL: Variable = Variable {
     name: "HEROKU_API_URL",
@@ -84,6 +89,7 @@ pub const AWS_EC2_METADATA_SERVICE_ENDPOINT: Variable = Variable {
 pub const VARIABLES: &[Variable] = &[
     SETTINGS,
     HEROKU_API_KEY,
+    HEROKU_APP_NAME,
     HEROKU_API_URL,
     LOG,
     NO_COLOR,

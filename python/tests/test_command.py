@@ -281,3 +281,23 @@ def test_toml_names_python_backends_too(tmp_path: Path) -> None:
     ran = subprocess.run([*command(), "eval"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
     assert "app.LoadInAFile: 17" in ran.stdout
+
+
+def test_a_measurement_url_is_enough_on_heroku(
+    autoscalebot: Autoscalebot, heroku: Callable[..., FakeHeroku], tmp_path: Path
+) -> None:
+    platform = heroku(web=3)
+    write(
+        tmp_path,
+        "autoscale_settings.py",
+        """
+        AUTOSCALE_SETTINGS = {"web": {"MEASUREMENT": {"SETTINGS": {
+            "MEASUREMENT_URL": "/", "MEASUREMENT_INTERVAL_IN_SECONDS": 0.1,
+        }}}}
+        """,
+    )
+    program = autoscalebot("--settings=autoscale_settings", **platform.environment)
+    # The fake's router answers quickly.
+    platform.until(lambda: len(platform.patches) >= 1)
+    assert '"quantity":2' in platform.patches[0].replace(" ", "")
+    assert program.end() == 0

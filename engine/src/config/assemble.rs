@@ -21,7 +21,7 @@ use autoscalebot_core::{
     busy,
     decision::{self, Terms},
     names::ProcessName,
-    registry::Problem,
+    registry::{self, Backend, Problem},
 };
 use serde_json::Value;
 
@@ -35,8 +35,10 @@ use super::{
     tree::{Key, Node, Span},
 };
 use crate::{
+    environment,
     host::{DECISION, Host, MEASUREMENT, NOTIFICATION, SCALING},
     measurement, notification,
+    scaling::heroku::Heroku,
     schedule::Schedule,
 };
 
@@ -108,11 +110,14 @@ impl Assembler<'_> {
         let name = &process.name.name;
         let signals: Vec<_> =
             process.signals.into_iter().map(|signal| self.signal(&signal.path_in(name), key.span, signal)).collect();
-        let scaling = match process.scaling {
+        let scaling = match self.heroku_of_environment(process.scaling, key.span) {
             Some(block) => self.backend(&SCALING, &format!("{name}.scaling"), block, &[]),
             None => {
                 let all = SCALING.entries.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
-                let allowed = format!("a backend that runs the processes: one of {all}");
+                let allowed = format!(
+                    "a backend that runs the processes: one of {all}; or, for Heroku, the environment variable {}",
+                    environment::HEROKU_APP_NAME.name
+                );
                 self.findings.error(Finding::new(key.span, format!("{name}.scaling"), "there is no scaling", allowed));
                 None
             }
@@ -122,6 +127,24 @@ impl Assembler<'_> {
         let own = self.common::<busy::Settings>(&all, &own);
         let signals = signals.into_iter().collect::<Option<_>>()?;
         Some(ProcessConfig { signals, scaling: scaling?, notification: notification?, own: own? })
+    }
+
+    /// On Heroku the environment says which app this is: for a process without a platform, and for Heroku without a name.
+    fn heroku_of_environment(&self, scaling: Option<Block>, span: Span) -> Option<Block> {
+        let variable = environment::HEROKU_APP_NAME.name;
+        if self.host.environment.get(variable).is_none() {
+            return scaling;
+        }
+        let mut block = or_default(scaling, span, Heroku::NAME);
+        let is_named = block.settings.iter().any(|(key, _)| key.name == "app_name");
+        let is_heroku = block.backend.as_ref().is_some_and(|(name, _)| {
+            registry::find(SCALING.entries, name).is_ok_and(|entry| entry.name == Heroku::NAME)
+        });
+        if is_heroku && !is_named && !block.is_broken {
+            let key = Key { name: "app_name".to_owned(), span: block.span };
+            block.settings.push((key, Node::text(format!("${{{variable}}}"), block.span)));
+        }
+        Some(block)
     }
 
     fn signal(&mut self, prefix: &str, span: Span, signal: Signal) -> Option<SignalConfig> {

@@ -31,7 +31,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The app, by its name (`dancing-forest-1234`) or UUID. Required.
+    /// The app, by its name (`dancing-forest-1234`) or UUID. Without it the environment variable `HEROKU_APP_NAME` is used.
     pub app_name: String,
     /// The API key, as `heroku authorizations:create` makes it. Without it the environment variable `HEROKU_API_KEY` is
     /// used.

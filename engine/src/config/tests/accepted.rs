@@ -214,3 +214,17 @@ fn what_stands_beside_the_stages_says_where_it_came_from() {
     assert_eq!(origin("worker.scale_down_when").source, Source::Default);
     assert!(matches!(origin("worker.max_busy_wait").source, Source::File(_)));
 }
+
+#[test]
+fn on_heroku_the_environment_names_the_app() {
+    let environment = Environment::from_iter([("HEROKU_APP_NAME", "quiet-lake-7")]);
+    let url = "[web.measurement.settings]\nmeasurement_url = \"http://127.0.0.1/\"\n";
+    let loaded = explained("a.toml", url, &environment).loaded;
+    let scaling = &loaded.config.processes["web"].scaling;
+    assert_eq!((scaling.backend, &scaling.settings["app_name"]), ("Heroku", &"quiet-lake-7".into()));
+    let named = "[web.scaling]\nbackend = \"Heroku\"\nsettings = { app_name = \"dancing-forest-1234\" }\n";
+    let loaded = explained("a.toml", named, &environment).loaded;
+    assert_eq!(loaded.config.processes["web"].scaling.settings["app_name"], "dancing-forest-1234");
+    let other = explained("a.toml", "[web.scaling]\nbackend = \"DryRun\"\n", &environment).loaded;
+    assert_eq!(other.config.processes["web"].scaling.backend, "DryRun");
+}

@@ -507,7 +507,7 @@ fn a_process_without_a_platform_is_told() {
     1 | [web.measurement.settings]
       |  ^^^
       |
-      = help: expected a backend that runs the processes: one of Heroku, Local, Command, DryRun
+      = help: expected a backend that runs the processes: one of Heroku, Local, Command, DryRun; or, for Heroku, the environment variable HEROKU_APP_NAME
 
     1 problem in the settings
     ");
