@@ -258,8 +258,9 @@ impl<S: ?Sized + 'static, C: ?Sized + 'static> Class<S, C> {
             let made = bridge::ask(py, "make", (self.class.bind(py), all, process, context));
             made.map(Bound::unbind).map_err(|error| Failure::of(py, &error))
         });
-        let object = made.map_err(|failure| {
-            Problem { found: format!("{} cannot be made: {}", self.name, failure.message), ..failure.problem("") }
+        let object = made.map_err(|failure| Problem {
+            found: format!("{} cannot be made: {}", self.name, failure.message),
+            ..failure.problem("")
         })?;
         Ok(Object::new(object, self.name, process, self.limit(settings)))
     }

@@ -58,9 +58,7 @@ type Said = (Option<f64>, Option<String>, Option<String>, Option<String>);
 impl Measure for PythonMeasure {
     async fn measure(&self) -> Result<Measured, MeasureError> {
         self.seen().take();
-        let said = self.object.call(|object| {
-            bridge::ask(object.py(), "measure", (object,))?.extract::<Said>()
-        });
+        let said = self.object.call(|object| bridge::ask(object.py(), "measure", (object,))?.extract::<Said>());
         let (number, document, failure, detail) = said.await.map_err(|failure| self.error(failure))?;
         if let Some(failure) = failure {
             return Err(failed(&failure));
@@ -68,7 +66,8 @@ impl Measure for PythonMeasure {
         let number = number.and_then(Finite::new).map(Reading::Number);
         let document = document.and_then(|json| serde_json::from_str(&json).ok()).map(Reading::Document);
         let reading = number.or(document);
-        let reading = reading.ok_or_else(|| self.error(Failure::new("bad_value", "measure() returned nothing usable")))?;
+        let reading =
+            reading.ok_or_else(|| self.error(Failure::new("bad_value", "measure() returned nothing usable")))?;
         let detail = detail.and_then(|json| serde_json::from_str(&json).ok()).map(Box::new);
         Ok(Measured { reading, detail, work: self.seen().take() })
     }

@@ -104,7 +104,9 @@ fn content(value: &Bound<'_, PyAny>, depth: usize) -> Result<Content, String> {
     }
     if value.is_instance_of::<PyFloat>() {
         let number = value.extract::<f64>().ok().and_then(Number::from_f64);
-        return number.map(|number| Content::Scalar(number.into())).ok_or_else(|| "this is no finite number".to_owned());
+        return number
+            .map(|number| Content::Scalar(number.into()))
+            .ok_or_else(|| "this is no finite number".to_owned());
     }
     if let Ok(table) = value.cast::<PyDict>() {
         let entries = table.iter().map(|(key, value)| Ok((key_of(&key)?, node(&value, depth + 1))));

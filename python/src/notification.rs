@@ -41,9 +41,8 @@ impl Notify for PythonNotify {
         let mut event = text::as_json(notice);
         event["message"] = Text::of(notice).one_line().into();
         let (event, notice) = (event.to_string(), native::Notice(notice.clone()));
-        let said = self.object.call(move |object| {
-            bridge::ask(object.py(), "notify", (object, event, notice)).map(drop)
-        });
+        let said =
+            self.object.call(move |object| bridge::ask(object.py(), "notify", (object, event, notice)).map(drop));
         said.await.map_err(|failure| NotifyError {
             message: format!("{}: {}", self.class.name, failure.message),
             retry: failure.key != "lasting",

@@ -57,7 +57,9 @@ impl Object {
         let call = pool::spawn(entering(self.inner.clone(), permit, work));
         match tokio::time::timeout(self.limit, call).await {
             Ok(Ok(result)) => result,
-            Ok(Err(panic)) => Err(self.told(Failure::new("panic", format!("the engine's side of a call broke: {panic}")))),
+            Ok(Err(panic)) => {
+                Err(self.told(Failure::new("panic", format!("the engine's side of a call broke: {panic}"))))
+            }
             Err(_) => Err(self.too_late()),
         }
     }
@@ -107,8 +109,7 @@ fn entering<T, Work: FnOnce(&Bound<'_, PyAny>) -> PyResult<T>>(
     work: Work,
 ) -> impl FnOnce() -> Result<T, Failure> {
     move || {
-        let result =
-            Python::try_attach(|py| work(inner.object.bind(py)).map_err(|error| Failure::of(py, &error)));
+        let result = Python::try_attach(|py| work(inner.object.bind(py)).map_err(|error| Failure::of(py, &error)));
         drop(permit);
         match result {
             Some(Ok(said)) => {

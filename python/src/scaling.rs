@@ -26,7 +26,11 @@ struct PythonScale {
 ///
 /// # Errors
 /// What the making of the object said.
-pub fn build(class: &'static Class<dyn Scale, Terms>, settings: &Value, terms: &Terms) -> Result<Box<dyn Scale>, Problem> {
+pub fn build(
+    class: &'static Class<dyn Scale, Terms>,
+    settings: &Value,
+    terms: &Terms,
+) -> Result<Box<dyn Scale>, Problem> {
     let native = class.native.map(|entry| (entry.build)(&class.native_part(settings), terms)).transpose()?;
     let native: Option<Arc<dyn Scale>> = native.map(Arc::from);
     let context = Context { scale: native.clone(), ..Context::default() };
@@ -37,17 +41,13 @@ pub fn build(class: &'static Class<dyn Scale, Terms>, settings: &Value, terms: &
 #[async_trait]
 impl Scale for PythonScale {
     async fn count(&self) -> Result<u32, ScaleError> {
-        let said = self.object.call(|object| {
-            bridge::ask(object.py(), "count", (object,))?.extract::<u32>()
-        });
+        let said = self.object.call(|object| bridge::ask(object.py(), "count", (object,))?.extract::<u32>());
         said.await.map_err(|failure| self.error(failure))
     }
 
     async fn scale_to(&self, order: &Order) -> Result<Scaled, ScaleError> {
         let (to, json) = (order.to, serde_json::to_string(order).unwrap_or_default());
-        let said = self.object.call(move |object| {
-            bridge::ask(object.py(), "scale_to", (object, to, json)).map(drop)
-        });
+        let said = self.object.call(move |object| bridge::ask(object.py(), "scale_to", (object, to, json)).map(drop));
         said.await.map(|()| Scaled::Done).map_err(|failure| self.error(failure))
     }
 

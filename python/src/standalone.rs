@@ -63,7 +63,11 @@ pub fn main(
 /// Everything that is wrong with settings, errors first, then warnings: path, what was found, what is right, whether it
 /// is a warning.
 #[pyfunction]
-pub fn check(py: Python<'_>, settings: &Bound<'_, PyDict>, origin: &str) -> PyResult<Vec<(String, String, String, bool)>> {
+pub fn check(
+    py: Python<'_>,
+    settings: &Bound<'_, PyDict>,
+    origin: &str,
+) -> PyResult<Vec<(String, String, String, bool)>> {
     let host = host(PythonModules::given(Some(settings), origin), Vec::new());
     let folder = std::env::current_dir().unwrap_or_default();
     Ok(match py.detach(|| load::load(None, &folder, &host)) {
@@ -84,9 +88,7 @@ pub fn defaults(stage: &str, name: Option<&str>) -> PyResult<String> {
     }
     let json = |common: serde_json::Result<Value>| common.unwrap_or_default();
     let (mut all, own) = match stage {
-        "measurement" => {
-            (json(serde_json::to_value(measurement::Common::default())), of(measurement::BACKENDS, name))
-        }
+        "measurement" => (json(serde_json::to_value(measurement::Common::default())), of(measurement::BACKENDS, name)),
         "decision" => (json(serde_json::to_value(decision::Common::default())), of(decision::BACKENDS, name)),
         "scaling" => (json!({}), of(scaling::BACKENDS, name)),
         // What is told at all is decided before a backend is asked.
@@ -168,7 +170,9 @@ fn find<S: ?Sized, C: ?Sized>(
 /// Those settings that have one of these names.
 pub fn only(settings: &Value, names: &[String]) -> Value {
     let all = settings.as_object().into_iter().flatten();
-    Value::Object(all.filter(|(name, _)| names.contains(name)).map(|(name, value)| (name.clone(), value.clone())).collect())
+    Value::Object(
+        all.filter(|(name, _)| names.contains(name)).map(|(name, value)| (name.clone(), value.clone())).collect(),
+    )
 }
 
 /// What every decision has, out of all settings.
@@ -182,7 +186,6 @@ pub fn common(settings: &Value) -> Result<decision::Common, String> {
 /// The settings of a whole stage, out of all settings.
 fn parsed<Common: serde::de::DeserializeOwned + schemars::JsonSchema>(settings: &Value) -> Result<Common, String> {
     let names = property_names(&schemars::schema_for!(Common));
-    registry::parse::<Common>(&only(settings, &names)).map_err(|problems| {
-        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-    })
+    registry::parse::<Common>(&only(settings, &names))
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use autoscalebot_core::{
     decision,
     names::ProcessName,
-    registry::{Entry, Problem, find},
+    registry::{Entry, find},
     sample::{CountsAs, Reading},
 };
 use autoscalebot_engine::{
