@@ -200,6 +200,18 @@ def _awaited(backend: BaseBackend, said: Any) -> Any:
         raise TimeoutError(f"it was not over after {limit:g} s") from error
 
 
+def over() -> None:
+    """After each call, on its thread, which for Python ends here: what is kept per thread is not found again.
+
+    Django keeps a connection to each database that way. Left to itself it would stay open until somebody collects it.
+    """
+    import sys
+
+    database = sys.modules.get("django.db")
+    if database is not None:
+        database.connections.close_all()
+
+
 def _begin(backend: BaseBackend) -> None:
     if not backend.__dict__.get("_is_set_up"):
         answer(backend, "setup")

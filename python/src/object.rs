@@ -109,7 +109,12 @@ fn entering<T, Work: FnOnce(&Bound<'_, PyAny>) -> PyResult<T>>(
     work: Work,
 ) -> impl FnOnce() -> Result<T, Failure> {
     move || {
-        let result = Python::try_attach(|py| work(inner.object.bind(py)).map_err(|error| Failure::of(py, &error)));
+        let result = Python::try_attach(|py| {
+            let result = work(inner.object.bind(py)).map_err(|error| Failure::of(py, &error));
+            // What it was asked, it has answered; a connection that does not close is no failure of that.
+            let _ = bridge::ask(py, "over", ());
+            result
+        });
         drop(permit);
         match result {
             Some(Ok(said)) => {
