@@ -78,7 +78,7 @@ pub fn decide(backend: &str, settings: Value, increment: u32, words: &str) -> De
 
 pub fn build(backend: &str, settings: Value, increment: u32, unit: &'static str) -> Box<dyn Decide> {
     let common = Common { increment: increment.try_into().unwrap(), ..Common::default() };
-    let terms = Terms { common, unit: unit.into(), backend: "Test" };
+    let terms = Terms { common, unit: unit.into(), backend: "Test", process: String::new() };
     (find(BACKENDS, backend).map_err(|problem| problem.to_string()).unwrap().build)(&settings, &terms).unwrap()
 }
 

@@ -88,7 +88,7 @@ pub fn bot(
             shared: shared.clone(),
         };
         let measure = (entry.build)(&signal.measurement.settings, &context).map_err(error("measurement"))?;
-        signals.push(policy_signal(signal, &*measure, &shared.host).map_err(error("decision"))?);
+        signals.push(policy_signal(process, signal, &*measure, &shared.host).map_err(error("decision"))?);
         remarks.extend(thresholds_of_another_unit(signal, &*measure, &shared.host));
         let interval = signal.measurement_common.measurement_interval_in_seconds.duration();
         measuring.push(Measuring { measure, schedule: Schedule::new(interval, start, share) });
@@ -149,10 +149,16 @@ fn thresholds_of_another_unit(signal: &SignalConfig, measure: &dyn Measure, host
     })
 }
 
-fn policy_signal(signal: &SignalConfig, measure: &dyn Measure, host: &Host) -> Result<Signal, Problem> {
+fn policy_signal(
+    process: &ProcessName,
+    signal: &SignalConfig,
+    measure: &dyn Measure,
+    host: &Host,
+) -> Result<Signal, Problem> {
     let common = &signal.decision_common;
     let entry = DECISION.find(host, signal.decision.backend)?;
-    let terms = Terms { common: common.clone(), unit: measure.unit(), backend: signal.measurement.backend };
+    let (unit, backend, process) = (measure.unit(), signal.measurement.backend, process.to_string());
+    let terms = Terms { common: common.clone(), unit, backend, process };
     let zone = resolve_time_zone(common).map_err(|text| Problem::new("time_zone", text, ""))?;
     let (min, max) = (common.min_processes.clone(), common.max_processes.clone());
     Ok(Signal {

@@ -35,6 +35,10 @@ class WrongValue(TypeError):
     """A method of a backend returned something that its stage cannot use."""
 
 
+class TookTooLong(TimeoutError):
+    """An async method was not over at its limit."""
+
+
 class NoSuchBackend(Exception):
     """A name in the settings that leads to no backend."""
 
@@ -194,10 +198,11 @@ def _awaited(backend: BaseBackend, said: Any) -> Any:
 
     try:
         return loop.run_until_complete(within_limit())
-    except TimeoutError as error:
-        raise TimeoutError(f"it was not over after {limit:g} s") from error
-    except asyncio.TimeoutError as error:  # before Python 3.11 another class
-        raise TimeoutError(f"it was not over after {limit:g} s") from error
+    except (TimeoutError, asyncio.TimeoutError) as error:  # before Python 3.11 these are two
+        # It may be one of the method's own, and then has something to say.
+        if str(error):
+            raise
+        raise TookTooLong(f"it was not over after {limit:g} s") from None
 
 
 def over() -> None:
@@ -208,7 +213,7 @@ def over() -> None:
     import sys
 
     database = sys.modules.get("django.db")
-    if database is not None:
+    if database is not None and _django_is_there():
         database.connections.close_all()
 
 
@@ -370,6 +375,8 @@ def explain(error: BaseException) -> tuple[str, str, str, float | None]:
         return key, str(error.message), "", float(retry_after) if retry_after is not None else None
     if isinstance(error, WrongValue):
         return "bad_value", str(error), "", None
+    if isinstance(error, TookTooLong):
+        return "timeout", str(error), "", None
     if isinstance(error, TimeoutError):
         return "timeout", str(error) or "it took too long", trace, None
     text = str(error)

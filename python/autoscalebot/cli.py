@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
-__all__ = ["Problem", "check", "leave", "main", "run"]
+__all__ = ["Problem", "check", "leave", "main", "run", "show_log_when_nobody_else_does"]
 
 
 class Problem(NamedTuple):
@@ -29,7 +29,7 @@ def main() -> NoReturn:
     # What stands in the current folder can be imported, as with `python -m`.
     if "" not in sys.path:
         sys.path.insert(0, "")
-    _show_log_when_nobody_else_does()
+    show_log_when_nobody_else_does()
     leave(run(sys.argv[1:]))
 
 
@@ -46,7 +46,7 @@ def run(arguments: Sequence[str], settings: Mapping[str, object] | None = None, 
         return _native.main(list(arguments), None if settings is None else dict(settings), origin, launcher())
 
 
-def _show_log_when_nobody_else_does() -> None:
+def show_log_when_nobody_else_does() -> None:
     """Python's logging drops what is less than a warning unless a program sets it up; a settings module may, or not."""
     import logging
 

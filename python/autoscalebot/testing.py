@@ -53,7 +53,7 @@ class Tick(NamedTuple):
     key: str
     #: Why, for people.
     reason: str
-    #: What happened, as data: ``{'event': 'scaled_up', 'from': 1, 'to': 2, …}``.
+    #: What happened, as notification backends are told it: ``{'event': 'scaled_up', 'data': {'from': 1, 'to': 2, …}, …}``.
     events: list[dict[str, Any]]
 
 

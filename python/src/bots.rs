@@ -21,6 +21,7 @@ use autoscalebot_engine::{
     clock::{Clock, SystemClock},
     config::load,
     host::Guests,
+    notification::Notice,
     shared::Shared,
 };
 use jiff::Timestamp;
@@ -34,7 +35,7 @@ use serde_json::{Value, json};
 use crate::{clock::StillClock, log, modules::PythonModules, pool, standalone};
 
 /// How long those who are told may take, and how long good-byes may take at the end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bots by the names of their processes.
 #[pyclass(module = "autoscalebot._native")]
@@ -56,13 +57,15 @@ struct Stepped {
 
 /// What was told during a step.
 #[derive(Default)]
-struct Told(Mutex<Vec<Event>>);
+struct Told(Mutex<Vec<Notice>>);
 
 impl Watch for Told {
     fn ticked(&self, _: &ProcessName, _: &Moment, _: &Outcome) {}
 
-    fn told(&self, _: &ProcessName, _: &Moment, event: &Event) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+    fn told(&self, process: &ProcessName, at: &Moment, event: &Event) {
+        let (process, event, id) = (process.clone(), event.clone(), uuid::Uuid::nil());
+        let notice = Notice { process, at: *at, event, id, lost_before: 0 };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
     }
 }
 
@@ -168,7 +171,7 @@ impl Stepped {
         self.shown(process, &clock.now(), &tick, &events)
     }
 
-    fn shown(&self, process: &ProcessName, at: &Moment, tick: &Tick, events: &[Event]) -> Value {
+    fn shown(&self, process: &ProcessName, at: &Moment, tick: &Tick, told: &[Notice]) -> Value {
         let Tick { samples, outcome, settled } = tick;
         let results: Vec<_> = samples.iter().map(|(signal, sample)| sample.as_result(self.backends[*signal])).collect();
         let settled = settled.as_ref().map(|settled| match settled {
@@ -177,6 +180,7 @@ impl Stepped {
             Settled::DryRun => "dry_run",
             Settled::Failed(_) => "failed",
         });
+        let events: Vec<_> = told.iter().map(crate::notification::event_of).collect();
         json!({
             "process": process,
             "at": at.since_start.as_secs_f64(),

@@ -42,7 +42,7 @@ pub fn build(
     let bounds = Bounds::new(min, max, zone).map_err(|sentence| Problem::new("min_processes", sentence, ""))?;
     let common = serde_json::to_value(&terms.common).unwrap_or_default();
     let context = Context { unit: terms.unit.to_string(), ..Context::default() };
-    let object = class.object(settings, common, "", context)?;
+    let object = class.object(settings, common, &terms.process, context)?;
     let history_needed = native.map_or(NonZeroUsize::MIN, |native| native.history_needed());
     Ok(Box::new(PythonDecide { class, object, bounds, backend: terms.backend, history_needed }))
 }

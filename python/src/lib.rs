@@ -8,7 +8,7 @@
 //!                                                       with an end ─► _bridge ─► the class
 //! ```
 //!
-//! Python is entered in one place, [`object`], and left whenever Rust waits. What a class returns is sorted out in Python
+//! The methods of backends are called in one place, [`object`], and Python is left whenever Rust waits. What a class returns is sorted out in Python
 //! (`_bridge.py`), where that is short; here it becomes a value of the engine or a failure. Nothing of this is known to
 //! the engine: it sees backends like its own.
 

@@ -181,7 +181,12 @@ pub fn decide(
         let results: Vec<Value> = serde_json::from_str(results).map_err(|error| error.to_string())?;
         let entry =
             autoscalebot_core::registry::find(decision::BACKENDS, name).map_err(|problem| problem.to_string())?;
-        let terms = Terms { common: standalone::common(&settings)?, unit: Cow::Owned(unit), backend: "" };
+        let terms = Terms {
+            common: standalone::common(&settings)?,
+            unit: Cow::Owned(unit),
+            backend: "",
+            process: String::new(),
+        };
         let own = standalone::only(&settings, &property_names(&(entry.schema)()));
         if let Some(problem) = (entry.check)(&own).first() {
             return Err(problem.to_string());

@@ -35,12 +35,17 @@ pub fn build(
     Ok(Box::new(PythonNotify { class, object, native }))
 }
 
+/// A notice as Python code sees it.
+pub fn event_of(notice: &Notice) -> Value {
+    let mut event = text::as_json(notice);
+    event["message"] = Text::of(notice).one_line().into();
+    event
+}
+
 #[async_trait]
 impl Notify for PythonNotify {
     async fn notify(&self, notice: &Notice) -> Result<(), NotifyError> {
-        let mut event = text::as_json(notice);
-        event["message"] = Text::of(notice).one_line().into();
-        let (event, notice) = (event.to_string(), native::Notice(notice.clone()));
+        let (event, notice) = (event_of(notice).to_string(), native::Notice(notice.clone()));
         let said =
             self.object.call(move |object| bridge::ask(object.py(), "notify", (object, event, notice)).map(drop));
         said.await.map_err(|failure| NotifyError {

@@ -21,6 +21,9 @@ use crate::{
     pool,
 };
 
+/// An async method is cancelled at its limit by Python itself, and says so; whoever waits lets it.
+const LATER: Duration = Duration::from_millis(250);
+
 /// A Python object that the engine calls.
 pub struct Object {
     inner: Arc<Inner>,
@@ -55,7 +58,7 @@ impl Object {
     ) -> Result<T, Failure> {
         let permit = self.begin()?;
         let call = pool::spawn(entering(self.inner.clone(), permit, work));
-        match tokio::time::timeout(self.limit, call).await {
+        match tokio::time::timeout(self.limit + LATER, call).await {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => {
                 Err(self.told(Failure::new("panic", format!("the engine's side of a call broke: {panic}"))))
@@ -79,7 +82,7 @@ impl Object {
             // Whoever asked may have given up.
             let _ = sender.send(work());
         }));
-        let limit = self.limit;
+        let limit = self.limit + LATER;
         let wait = move || receiver.recv_timeout(limit);
         let is_shared = Handle::try_current().is_ok_and(|it| it.runtime_flavor() == RuntimeFlavor::MultiThread);
         let result = if is_shared { tokio::task::block_in_place(wait) } else { wait() };
@@ -131,7 +134,9 @@ impl Inner {
     /// Logs a failure that differs from the last one.
     fn tell(&self, failure: Failure) -> Failure {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.as_ref() != Some(&failure) {
+        // That it is still busy follows from what was told before.
+        let follows = failure.key == "busy" && told.is_some();
+        if !follows && told.as_ref() != Some(&failure) {
             let Self { name, process, .. } = self;
             let Failure { key, message, traceback, .. } = &failure;
             let details = if traceback.is_empty() { String::new() } else { format!("\n{traceback}") };

@@ -355,3 +355,38 @@ def test_every_backend_of_the_engine_has_its_class(module: Any) -> None:
     listed = problems[0].allowed.removeprefix("one of ").split(", ")
     in_python = {"Console", "Logger", "DjangoEmail", "Memory"} if stage == "notification" else set()
     assert set(listed) - in_python == shipped - {None}
+
+
+def test_a_class_may_have_other_defaults_for_what_its_whole_stage_has() -> None:
+    class Strides(ConsecutiveThresholdBackend):
+        default_settings: ClassVar[Any] = {"INCREMENT": 2, "MAX_PROCESSES": 9, "NUMBER_OF_FAILS_TO_SCALE_UP_AFTER": 1}
+
+    class Often(Seven):
+        default_settings: ClassVar[Any] = {"MEASUREMENT_INTERVAL_IN_SECONDS": 5}
+
+        def measure(self) -> int:
+            return 5000
+
+    with Fleet(process(MEASUREMENT={"BACKEND": Often}, DECISION={"BACKEND": Strides})) as fleet:
+        ticks = fleet.run(ticks=2)
+    assert [(tick.at, tick.order) for tick in ticks] == [(0, 3), (5, 5)]
+    settings = process(DECISION={"BACKEND": Strides, "SETTINGS": {"INCREMENT": 4}}, MEASUREMENT={"BACKEND": Often})
+    with Fleet(settings) as fleet:
+        assert fleet.step().order == 5
+
+
+def test_a_decision_knows_its_process() -> None:
+    class Named(IncrementBasedDecisionBackend):
+        def needs_scale_up(self) -> bool:
+            self.reason = f"it is {self.process}"
+            return True
+
+    with Fleet(process(MEASUREMENT={"BACKEND": Seven}, DECISION={"BACKEND": Named})) as fleet:
+        assert fleet.step().reason == "it is web"
+
+
+def test_messages_are_kept_up_to_a_number() -> None:
+    settings = process(MEASUREMENT={"BACKEND": Seven}, notify={"NOTIFY_ON_EVERY_MEASUREMENT": True, "NOTICES_TO_KEEP": 2})
+    with Fleet(settings) as fleet:
+        fleet.run(ticks=5)
+    assert len(TestBackend.messages) == 2

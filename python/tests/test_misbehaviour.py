@@ -244,8 +244,8 @@ def test_errors_of_our_own_keep_their_words() -> None:
         ticks = fleet.run(ticks=4)
     assert ticks[2].order == 2
     failed = next(event for event in ticks[2].events if event["event"] == "scale_failed")
-    assert failed["failure"]["key"] == "rate_limited"
-    assert failed["failure"]["message"].endswith("come back later")
+    assert failed["data"]["failure"]["key"] == "rate_limited"
+    assert failed["data"]["failure"]["message"].endswith("come back later")
     # Ten minutes were asked for.
     assert ticks[3].held
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import enum
+import importlib
 from collections import OrderedDict
 from decimal import Decimal
 from pathlib import PurePosixPath
@@ -114,10 +115,23 @@ def test_secrets_of_a_backend_of_ones_own_are_not_shown(capfd: pytest.CaptureFix
     from autoscalebot.cli import run
 
     class Keyed(Shows):
-        default_settings: ClassVar[Any] = {"API_KEY": "hunter2-default", "SMTP_PASSWORD": ""}
+        default_settings: ClassVar[Any] = {"API_KEY": "hunter2-default", "SMTP_PASSWORD": "", "OPTIONS": {}}
 
-    settings = process(MEASUREMENT={"BACKEND": Keyed, "SETTINGS": {"SMTP_PASSWORD": "hunter2-given"}})
+    settings = process(MEASUREMENT={"BACKEND": Keyed, "SETTINGS": {"SMTP_PASSWORD": "hunter2-given", "OPTIONS": {"a": {"token": "hunter2"}}}})
     assert run(["check"], {"AUTOSCALE_SETTINGS": settings}, "here") == 0
     printed = capfd.readouterr()
     assert "smtp_password" in printed.out
     assert "hunter2" not in printed.out + printed.err
+
+
+@pytest.mark.parametrize("stage", ["measurement", "decision", "scaling", "notification"])
+def test_the_dotted_path_of_every_shipped_class_is_known(stage: str) -> None:
+    module = importlib.import_module(f"autoscalebot.backends.{stage}")
+    for name in module.__all__:
+        if name.startswith(("Base", "IncrementBased")) or not name.endswith("Backend"):
+            continue
+        path = f"autoscalebot.backends.{stage}.{name}"
+        block: dict[str, Any] = {"BACKENDS": [path]} if stage == "notification" else {"BACKEND": path}
+        settings = {"web": {"SCALING": {"BACKEND": "DryRun"}, stage.upper(): block}}
+        found = [problem.found for problem in check({"AUTOSCALE_SETTINGS": settings})]
+        assert not [text for text in found if "no backend" in text], (name, found)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::{
-    docs, run,
+    docs, python, run,
     run::{ask, cargo},
     test::Steps,
     tidy,
@@ -39,4 +39,5 @@ pub fn all(steps: &mut Steps) {
     } else {
         println!("licences and banned dependencies are not checked: cargo-deny is not installed");
     }
+    python::lint(steps);
 }

@@ -6,11 +6,15 @@
 
 mod bench;
 mod check;
+mod counts;
 mod docs;
+mod environments;
+mod python;
 mod run;
 mod test;
 mod tidy;
 mod tools;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -22,10 +26,14 @@ Chores around the code of autoscalebot.
 Usage: cargo xtask <chore>
 
   test              installs what the tests need, checks the code, runs every test, sums up
-  check             formatting, clippy, tidy, docs --check, licences (if cargo-deny is installed)
+  check             formatting, clippy, tidy, docs --check, licences (if cargo-deny is installed), and ruff and mypy on
+                    the Python package (if `tools` has installed them)
   tidy              the rules of STYLE.md that a program can see
   docs [--check]    writes the generated parts of docs/; with --check, says what is out of date
   tools             installs what the tests need, saying what and why
+  python            builds the Python package, checks it, tests it with each Django in an environment of its own
+  python ARG...     only its tests, with one Django and these arguments of pytest
+  wheel             builds the Python package for publishing: wheel and source distribution, in target/wheels
   bench fleet       what an evaluation costs, with 100, 1 000 and 10 000 processes
   bench queues      what a measurement of a queue costs, with 1 000 queues on one Redis
   bench idle        what the program costs that does nothing: memory, size, time to start
@@ -55,6 +63,8 @@ fn chore() -> Result<ExitCode> {
         ["docs"] => docs::write()?,
         ["docs", "--check"] => docs::check()?,
         ["tools"] => tools::install()?,
+        ["python", arguments @ ..] => python::python(arguments)?,
+        ["wheel"] => wheel::publishable()?,
         ["bench", "fleet", options @ ..] => bench::fleet(options)?,
         ["bench", "queues", options @ ..] => bench::queues(options)?,
         ["bench", "idle", options @ ..] => bench::idle(options)?,

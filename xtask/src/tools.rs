@@ -1,10 +1,11 @@
 //! `cargo xtask tools`: installs what the tests need beyond Rust, and says what and why.
 //!
 //! The fake Heroku of the testkit is proven by clients that we did not write, one in Python and one in JavaScript; mail
-//! is proven against a real SMTP server; queues are measured on real brokers that real work queues fill. Libraries go
-//! into `target/tools`, so that `rm -r target` removes every trace; only Debian packages are installed for the whole
-//! machine, only those that are missing, and none of their services is started: tests start their own. A stamp beside
-//! each part holds the inputs that it was made from: as long as they are the same, there is nothing to do.
+//! is proven against a real SMTP server; queues are measured on real brokers that real work queues fill; the Python
+//! package is tested in real Django projects. Libraries go into `target/tools`, so that `rm -r target` removes every
+//! trace; only Debian packages are installed for the whole machine, only those that are missing, and none of their
+//! services is started: tests start their own. A stamp beside each part holds the inputs that it was made from: as long
+//! as they are the same, there is nothing to do.
 
 use std::{
     fs,
@@ -14,10 +15,13 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::run::{self, command, root, run};
+use crate::{
+    environments,
+    run::{self, command, root, run},
+};
 
 /// A package manager that takes longer than this has lost its network.
-const INSTALL_LIMIT: Duration = Duration::from_secs(600);
+pub const INSTALL_LIMIT: Duration = Duration::from_secs(600);
 
 /// A Debian package, the way to see that it is there already, and why it is needed.
 struct Package {
@@ -94,17 +98,11 @@ const PACKAGES: &[Package] = &[
     Package { name: "npm", needed_for: "installing those", is_there: || run::is_there("npm"), services: &[] },
 ];
 
-/// The virtual environments below `target/tools`, and the list in `testkit/tools` that each is made from.
-const PYTHON_ENVIRONMENTS: &[(&str, &str)] = &[("venv", "requirements.txt"), ("venv-arq", "requirements-arq.txt")];
-
 /// Installs everything that is missing.
 pub fn install() -> Result<()> {
-    let inputs = root().join("testkit/tools");
     debian_packages()?;
-    for (venv, requirements) in PYTHON_ENVIRONMENTS {
-        python_packages(&tools().join(venv), &inputs.join(requirements))?;
-    }
-    node_packages(&inputs)
+    node_packages(&root().join("testkit/tools"))?;
+    environments::install()
 }
 
 /// Debian keeps the server's programs out of `PATH`, one folder for each major version.
@@ -113,23 +111,8 @@ fn postgresql_is_there() -> bool {
     versions.flatten().any(|version| version.path().join("bin/postgres").exists())
 }
 
-fn python_packages(venv: &Path, requirements: &Path) -> Result<()> {
-    let python = venv.join("bin/python");
-    once(venv, &[requirements], || {
-        let list = requirements.file_name().unwrap_or_default().display();
-        say(&format!("a Python environment for the tests, from testkit/tools/{list}"));
-        if venv.exists() {
-            fs::remove_dir_all(venv)?;
-        }
-        run(command(Path::new("python3")).args(["-m", "venv"]).arg(venv), INSTALL_LIMIT)?;
-        let mut pip = command(&python);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--timeout", "60", "-r"]);
-        run(pip.arg(requirements), INSTALL_LIMIT).context("the tests' Python packages could not be installed")
-    })
-}
-
 fn node_packages(inputs: &Path) -> Result<()> {
-    let folder = tools().join("node");
+    let folder = folder().join("node");
     let (package, lock) = (inputs.join("package.json"), inputs.join("package-lock.json"));
     once(&folder, &[&package, &lock], || {
         say("the JavaScript packages for the tests, from testkit/tools/package.json");
@@ -150,7 +133,7 @@ fn node_packages(inputs: &Path) -> Result<()> {
 }
 
 /// Does `make` unless the stamp of `made` says that it was done with the same inputs.
-fn once(made: &Path, inputs: &[&Path], make: impl FnOnce() -> Result<()>) -> Result<()> {
+pub fn once(made: &Path, inputs: &[&Path], make: impl FnOnce() -> Result<()>) -> Result<()> {
     let stamp = made.with_extension("stamp");
     let mut wanted = String::new();
     for input in inputs {
@@ -161,7 +144,7 @@ fn once(made: &Path, inputs: &[&Path], make: impl FnOnce() -> Result<()>) -> Res
     if made.exists() && fs::read_to_string(&stamp).is_ok_and(|is| is == wanted) {
         return Ok(());
     }
-    fs::create_dir_all(tools())?;
+    fs::create_dir_all(folder())?;
     make()?;
     fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
@@ -233,11 +216,13 @@ impl Drop for NoServices<'_> {
     }
 }
 
-fn tools() -> PathBuf {
+/// Where everything is but Debian's packages.
+pub fn folder() -> PathBuf {
     run::target().join("tools")
 }
 
-fn say(what: &str) {
+/// Tells that something is being installed.
+pub fn say(what: &str) {
     println!("installing {what}");
 }
 
@@ -263,16 +248,5 @@ mod tests {
         drop(NoServices::begin(&program).unwrap());
         assert_eq!(fs::read_to_string(&program).unwrap(), "#!/bin/sh\nexit 0\n");
         fs::remove_file(&program).unwrap();
-    }
-
-    #[test]
-    fn every_list_of_python_packages_is_there_and_pins_each() {
-        for (_, list) in PYTHON_ENVIRONMENTS {
-            let text = fs::read_to_string(root().join("testkit/tools").join(list)).unwrap();
-            let packages: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-            assert!(!packages.is_empty(), "{list} is empty");
-            let loose: Vec<&&str> = packages.iter().filter(|package| !package.contains("==")).collect();
-            assert!(loose.is_empty(), "{list}: {loose:?}");
-        }
     }
 }

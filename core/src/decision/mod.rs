@@ -128,6 +128,8 @@ pub struct Terms {
     pub unit: Cow<'static, str>,
     /// Name of the measurement backend whose readings it decides on.
     pub backend: &'static str,
+    /// The name of the process; empty when only settings are checked.
+    pub process: String,
 }
 
 /// The settings that every decision backend has.

@@ -181,7 +181,7 @@ impl SignalPlan {
 
     pub fn decide(&self) -> Box<dyn Decide> {
         let common = Common { increment: self.increment.try_into().unwrap(), ..Common::default() };
-        let terms = Terms { common, unit: "ms".into(), backend: "Test" };
+        let terms = Terms { common, unit: "ms".into(), backend: "Test", process: String::new() };
         let (low, high) = (Finite::new(self.low).unwrap(), Finite::new(self.high).unwrap());
         let count = |number| NonZeroUsize::new(number).unwrap();
         let decide = match self.backend {

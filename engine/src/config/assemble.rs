@@ -249,7 +249,7 @@ fn relations(host: &Host, decision: Option<&BackendSettings>, common: &decision:
     if let Err(sentence) = Bounds::new(common.min_processes.clone(), common.max_processes.clone(), zone) {
         problems.push(Problem::new("min_processes", sentence, "at most max_processes, at every time of day"));
     }
-    let terms = Terms { common: common.clone(), unit: "".into(), backend: "" };
+    let terms = Terms { common: common.clone(), unit: "".into(), backend: "", process: String::new() };
     let built = decision.and_then(|decision| {
         let entry = DECISION.find(host, decision.backend).ok()?;
         (entry.build)(&decision.settings, &terms).ok()

@@ -80,6 +80,20 @@ impl Node {
         Self::new(Content::Scalar(Value::String(text.into())), span)
     }
 
+    /// A plain value.
+    #[must_use]
+    pub fn of_value(value: Value, span: Span) -> Self {
+        let content = match value {
+            Value::Array(items) => Content::List(items.into_iter().map(|item| Self::of_value(item, span)).collect()),
+            Value::Object(map) => {
+                let entry = |(name, value)| (Key { name, span }, Self::of_value(value, span));
+                Content::Table(map.into_iter().map(entry).collect())
+            }
+            scalar => Content::Scalar(scalar),
+        };
+        Self::new(content, span)
+    }
+
     /// A value that cannot be read.
     #[must_use]
     pub fn unread(finding: Finding) -> Self {

@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn policy(min: u32, max: u32) -> Policy {
-        let terms = Terms { common: Common::default(), unit: "ms".into(), backend: "Test" };
+        let terms = Terms { common: Common::default(), unit: "ms".into(), backend: "Test", process: String::new() };
         let decide = find(BACKENDS, "ConsecutiveThreshold").map(|entry| (entry.build)(&json!({}), &terms));
         let always = ByTimeOfDay::always;
         let signal = Signal {

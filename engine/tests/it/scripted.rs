@@ -180,7 +180,7 @@ impl Watch for Witness {
 
 /// A bot with the original's defaults (400, 1200, up after 3, down after 5, wait 5 s), measuring every `interval`.
 pub fn bot(script: &Script, platform: &Platform, interval: Duration, witness: &Arc<Witness>) -> Bot {
-    let terms = Terms { common: Common::default(), unit: "ms".into(), backend: "Test" };
+    let terms = Terms { common: Common::default(), unit: "ms".into(), backend: "Test", process: String::new() };
     let decide = find(BACKENDS, "ConsecutiveThreshold").map(|entry| (entry.build)(&serde_json::json!({}), &terms));
     let bounds = Bounds::new(ByTimeOfDay::always(1), ByTimeOfDay::always(3), jiff::tz::TimeZone::UTC);
     let signal = Signal {

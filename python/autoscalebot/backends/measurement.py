@@ -72,7 +72,7 @@ class AppDecisionBackend(_NativeMeasurement):
     native_backend = "AppDecision"
 
 
-class CommandMeasurementBackend(_NativeMeasurement):
+class CommandBackend(_NativeMeasurement):
     """What a program prints."""
 
     native_backend = "Command"

@@ -147,6 +147,8 @@ class TestBackend(BaseNotificationBackend):
 
     __test__ = False
 
+    default_settings: ClassVar[Any] = {"NOTICES_TO_KEEP": 1000}
+
     #: All messages of all processes since :meth:`clear`, oldest first.
     messages: ClassVar[list[str]] = []
     #: The same as whole events.
@@ -157,6 +159,8 @@ class TestBackend(BaseNotificationBackend):
         TestBackend.messages.append(message)
         if self.event:
             TestBackend.events.append(self.event)
+        for kept in (TestBackend.messages, TestBackend.events):
+            del kept[: -int(self.settings.NOTICES_TO_KEEP)]
 
     @classmethod
     def clear(cls) -> None:

@@ -12,7 +12,7 @@ from autoscalebot.backends import BaseBackend, NotYetImplementedException
 
 __all__ = [
     "BaseScalingBackend",
-    "CommandScalingBackend",
+    "CommandBackend",
     "DryRunBackend",
     "HerokuBackend",
     "HerokuScaleBackend",
@@ -86,7 +86,7 @@ class LocalBackend(_NativeScaling):
     native_backend = "Local"
 
 
-class CommandScalingBackend(_NativeScaling):
+class CommandBackend(_NativeScaling):
     """Programs of yours that count and scale."""
 
     native_backend = "Command"

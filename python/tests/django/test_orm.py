@@ -41,6 +41,8 @@ def test_a_measurement_may_use_the_database_and_its_connection_is_closed_with_th
             data = [tick.results[0]["data"] for tick in fleet.run(ticks=3)]
     finally:
         connection_created.disconnect(created)
+        for one in opened:
+            one.connection.close()
     assert data == [7, 7, 7]
     assert len(opened) == 3
     assert closed == opened

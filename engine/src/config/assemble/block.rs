@@ -92,6 +92,7 @@ impl Assembler<'_> {
         Common: Serialize + DeserializeOwned + JsonSchema + Default,
     {
         let known = self.cache.common::<Common>();
+        self.take_defaults(stage, &known.names, &mut block);
         let (common, own) =
             std::mem::take(&mut block.settings).into_iter().partition(|(key, _)| known.names.contains(&key.name));
         block.settings = own;
@@ -108,6 +109,25 @@ impl Assembler<'_> {
             self.problem(&given, &problem, false);
         }
         Some((backend?, common.filter(|_| failed.is_empty())?))
+    }
+
+    /// Somebody's own backend may have other defaults for what its whole stage has. None of ours does.
+    fn take_defaults<S: ?Sized + 'static, C: ?Sized + 'static>(
+        &self,
+        stage: &Stage<S, C>,
+        names: &[String],
+        block: &mut Block,
+    ) {
+        let Some((name, _)) = &block.backend else { return };
+        if self.host.guests.is_none() {
+            return;
+        }
+        let Ok(Value::Object(defaults)) = stage.find(self.host, name).map(|entry| (entry.defaults)()) else { return };
+        for (name, value) in defaults.into_iter().filter(|(name, _)| names.contains(name)) {
+            if !block.settings.iter().any(|(key, _)| key.name == name) {
+                block.settings.push((Key { name, span: block.span }, Node::of_value(value, block.span)));
+            }
+        }
     }
 
     /// The settings of a whole stage.

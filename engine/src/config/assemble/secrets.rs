@@ -108,6 +108,15 @@ pub fn shown(schema: &Schema, name: &str, value: &Value) -> Value {
     match value {
         Value::Null => Value::Null,
         _ if is_secret(schema, name) => Value::from(Secret::SHOWN),
+        // Somebody's own table, of which no schema says what is in it.
+        Value::Object(map) => {
+            let entry = |(name, value): (&String, &Value)| {
+                let is_text = value.as_str().is_some_and(|text| !text.is_empty());
+                let is_hidden = is_text && sounds_secret(name);
+                (name.clone(), if is_hidden { Secret::SHOWN.into() } else { shown(schema, name, value) })
+            };
+            Value::Object(map.iter().map(entry).collect())
+        }
         Value::String(text) if text.contains("://") => Value::from(UrlText::new(text).to_string()),
         other => other.clone(),
     }

@@ -1,0 +1,1 @@
+"""The table of the measurement view's one row."""
