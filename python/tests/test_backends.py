@@ -386,7 +386,9 @@ def test_a_decision_knows_its_process() -> None:
 
 
 def test_messages_are_kept_up_to_a_number() -> None:
-    settings = process(MEASUREMENT={"BACKEND": Seven}, notify={"NOTIFY_ON_EVERY_MEASUREMENT": True, "NOTICES_TO_KEEP": 2})
+    settings = process(
+        MEASUREMENT={"BACKEND": Seven}, notify={"NOTIFY_ON_EVERY_MEASUREMENT": True, "NOTICES_TO_KEEP": 2}
+    )
     with Fleet(settings) as fleet:
         fleet.run(ticks=5)
     assert len(TestBackend.messages) == 2

@@ -117,7 +117,8 @@ def test_secrets_of_a_backend_of_ones_own_are_not_shown(capfd: pytest.CaptureFix
     class Keyed(Shows):
         default_settings: ClassVar[Any] = {"API_KEY": "hunter2-default", "SMTP_PASSWORD": "", "OPTIONS": {}}
 
-    settings = process(MEASUREMENT={"BACKEND": Keyed, "SETTINGS": {"SMTP_PASSWORD": "hunter2-given", "OPTIONS": {"a": {"token": "hunter2"}}}})
+    own = {"SMTP_PASSWORD": "hunter2-given", "OPTIONS": {"a": {"token": "hunter2"}}}
+    settings = process(MEASUREMENT={"BACKEND": Keyed, "SETTINGS": own})
     assert run(["check"], {"AUTOSCALE_SETTINGS": settings}, "here") == 0
     printed = capfd.readouterr()
     assert "smtp_password" in printed.out

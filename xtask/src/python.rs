@@ -80,9 +80,9 @@ pub fn lint(steps: &mut Steps) {
             mypy.arg("--strict").arg("--cache-dir").arg(wheel::folder().join("mypy"));
             mypy
         };
-        run(mypy().args([".", "--exclude", "^tests/django/"]), LIMIT)?;
+        run(mypy().args([".", "--exclude", "^tests/django_project/"]), LIMIT)?;
         // By themselves: some of these modules have the names of others in `tests`.
-        run(mypy().env("MYPYPATH", "tests").arg("tests/django"), LIMIT)
+        run(mypy().env("MYPYPATH", "tests").arg("tests/django_project"), LIMIT)
     });
 }
 
