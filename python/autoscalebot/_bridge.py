@@ -31,6 +31,10 @@ _IN_PYTHON = {
 }
 
 
+#: What says whether one step is needed.
+_STEPS = ("needs_scale_up", "needs_scale_down")
+
+
 class WrongValue(TypeError):
     """A method of a backend returned something that its stage cannot use."""
 
@@ -92,12 +96,35 @@ def find(stage: str, name: str) -> Found | None:
     base = _base_of(stage)
     if not issubclass(cls, base):
         raise NoSuchBackend(f"{shown} is no {stage} backend", f"a subclass of {base.__module__}.{base.__qualname__}")
+    missing = _missing(cls)
+    if missing:
+        raise NoSuchBackend(f"{shown} has no {missing}", f"one, as {base.__module__}.{base.__qualname__} says")
     try:
         defaults = json.dumps(own_defaults(cls), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise NoSuchBackend(f"the default_settings of {shown} cannot be used: {error}", "plain values") from error
+    except Exception as error:
+        said = in_one_line(error)
+        raise NoSuchBackend(f"the default_settings of {shown} cannot be used: {said}", "plain values") from error
     doc = (inspect.getdoc(cls) or "").split("\n\n")[0]
     return Found(cls, shown, cls.native_backend, defaults, doc, str(getattr(cls, "unit", "")))
+
+
+def _missing(cls: Any) -> str:
+    """The method that a subclass must have and has not; empty when it has all."""
+    # Of each list one is enough.
+    bases = (
+        ("measurement", "BaseMeasurementBackend", [["measure"]]),
+        ("decision", "IncrementBasedDecisionBackend", [["get_num_of_processes_to_scale_to", *_STEPS]]),
+        ("decision", "BaseDecisionBackend", [["get_num_of_processes_to_scale_to"]]),
+        ("scaling", "BaseScalingBackend", [["get_num_processes"], ["scale_to"]]),
+        ("notification", "BaseNotificationBackend", [["send_notification", "notify"]]),
+    )
+    for stage, name, rows in bases:
+        base = getattr(_module(f"autoscalebot.backends.{stage}"), name)
+        for methods in rows if issubclass(cls, base) else ():
+            if all(getattr(cls, method) is getattr(base, method) for method in methods):
+                wanted = [method for method in methods if not (name.startswith("Increment") and method not in _STEPS)]
+                return "method " + " or ".join(f"{method}()" for method in wanted)
+    return ""
 
 
 def _class_of(stage: str, name: str) -> tuple[Any, str]:
@@ -246,14 +273,24 @@ def measure(backend: BaseMeasurementBackend) -> tuple[float | None, str | None, 
     except MeasurementError as error:
         return None, None, _failure(error.key, error.message, error.counts_as), None
     detail = None
-    if isinstance(said, dict) and "data" in said and ("success" in said or "backend" in said):
-        if not said.get("success", True):
+    if isinstance(said, dict) and _is_result(said):
+        success = said.get("success", True)
+        if not isinstance(success, bool):
+            raise WrongValue(f"measure() returned a result whose success is {_shown(success)}, not True or False")
+        if not success:
             return None, None, _said_failure(said), None
         detail = _json(said["detail"], "measure()") if said.get("detail") is not None else None
-        said = said["data"]
+        said = said.get("data")
     if isinstance(said, (dict, list)):
         return None, _json(said, "measure()"), None, detail
     return number(said, "measure()"), None, None, detail
+
+
+def _is_result(said: dict[Any, Any]) -> bool:
+    """Whether it is a result in the original's form, and not a document of the app's own."""
+    if "data" in said:
+        return "success" in said or set(said) <= {"backend", "data", "detail"}
+    return "success" in said and set(said) <= {"backend", "success", "error", "detail"}
 
 
 def _said_failure(said: dict[str, Any]) -> str:
@@ -297,7 +334,9 @@ def _json(said: Any, whose: str) -> str:
     import json
 
     try:
-        return json.dumps(said, allow_nan=False)
+        text = json.dumps(said, allow_nan=False, ensure_ascii=False)
+        text.encode()
+        return text
     except (TypeError, ValueError, RecursionError) as error:
         raise WrongValue(f"{whose} returned a document that is no JSON: {error}") from error
 
@@ -308,6 +347,13 @@ def whole_number(said: Any, whose: str) -> int:
     if value < 0 or not value.is_integer() or value > 2**32 - 1:
         raise WrongValue(f"{whose} returned {_shown(said)}, not a whole number from 0 on")
     return int(value)
+
+
+def truth(said: Any, whose: str) -> bool:
+    """True or false, of any type that means just that."""
+    if isinstance(said, int) or type(said).__name__ in ("bool", "bool_"):
+        return bool(said)
+    raise WrongValue(f"{whose} returned {_shown(said)}, not True or False")
 
 
 def _shown(said: Any) -> str:
@@ -360,6 +406,15 @@ def notify(backend: BaseNotificationBackend, event: str, notice: Any) -> None:
         backend.__dict__.pop("_notice", None)
 
 
+def _text(value: object) -> str:
+    """As text that can be written anywhere; somebody's own ``__str__`` may raise, or hold half a letter."""
+    try:
+        text = str(value)
+    except BaseException as error:  # noqa: BLE001 - it is only shown
+        text = f"(its text cannot be had: {type(error).__name__})"
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def explain(error: BaseException) -> tuple[str, str, str, float | None]:
     """A failure for the engine: a stable word, a sentence, the traceback, and after how long to ask again."""
     import traceback
@@ -368,18 +423,18 @@ def explain(error: BaseException) -> tuple[str, str, str, float | None]:
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
         frames = frames.tb_next
-    trace = "".join(traceback.format_exception(type(error), error, frames)).rstrip()
+    trace = _text("".join(traceback.format_exception(type(error), error, frames)).rstrip())
     key = getattr(error, "key", None)
     if isinstance(key, str) and hasattr(error, "message"):
         retry_after = getattr(error, "retry_after", None)
-        return key, str(error.message), "", float(retry_after) if retry_after is not None else None
+        return key, _text(error.message), "", float(retry_after) if retry_after is not None else None
     if isinstance(error, WrongValue):
-        return "bad_value", str(error), "", None
+        return "bad_value", _text(error), "", None
     if isinstance(error, TookTooLong):
-        return "timeout", str(error), "", None
+        return "timeout", _text(error), "", None
     if isinstance(error, TimeoutError):
-        return "timeout", str(error) or "it took too long", trace, None
-    text = str(error)
+        return "timeout", _text(error) or "it took too long", trace, None
+    text = _text(error)
     return "exception", f"{type(error).__name__}{f': {text}' if text else ''}", trace, None
 
 
@@ -390,7 +445,7 @@ def in_one_line(error: BaseException) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     own = [frame for frame in frames if not frame.filename.startswith("<frozen ")]
     places = " → ".join(f"{frame.filename}, line {frame.lineno}" for frame in own[-4:])
-    text = str(error)
+    text = _text(error)
     said = f"{type(error).__name__}{f': {text}' if text else ''}"
     return f"{said} ({places})" if places else said
 
@@ -444,6 +499,10 @@ def run_module(path: str | os.PathLike[str]) -> dict[str, Any]:
     if folder not in sys.path:
         # As Python does for the script that it runs: what stands beside the settings can be imported by them.
         sys.path.insert(0, folder)
+    known = sys.modules.get(name)
+    if known is not None and os.path.abspath(getattr(known, "__file__", None) or "") != os.path.abspath(path):
+        # Settings may have the name of something that is imported already, such as this package.
+        name = f"{name}_settings"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python module")

@@ -11,6 +11,10 @@ from typing import NamedTuple, NoReturn
 __all__ = ["Problem", "check", "leave", "main", "run", "show_log_when_nobody_else_does"]
 
 
+#: How long threads that backends started may take to end, after everything else has.
+_FAREWELL_SECONDS = 2.0
+
+
 class Problem(NamedTuple):
     """Something about settings that somebody should know."""
 
@@ -61,6 +65,8 @@ def check(settings: Mapping[str, object], origin: str = "") -> list[Problem]:
     """Everything that is wrong with settings, errors first, then what should be known. Connects to nothing."""
     from autoscalebot import _native
 
+    if not isinstance(settings, Mapping):
+        raise TypeError(f"settings are a dictionary of names, not {type(settings).__name__}")
     return [Problem(*problem) for problem in _native.check(dict(settings), origin)]
 
 
@@ -94,15 +100,26 @@ class _SignalsLeftToTheEngine:
 
 def leave(code: int) -> NoReturn:
     """Ends the program with an exit code. A backend that hangs for ever must not hold it up, as Python's own way out would."""
-    for stream in (sys.stdout, sys.stderr):
-        # A reader that went away has had enough.
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
+    import logging
+    import threading
+    import time
+
     from autoscalebot import _native
 
-    if _native.has_calls_in_flight():
-        import logging
-
+    def at_once() -> NoReturn:
+        for stream in (sys.stdout, sys.stderr):
+            # Python has none where its descriptor was closed; and a reader that went away has had enough.
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
         logging.shutdown()
         os._exit(code)
+
+    def when_time_is_up() -> None:
+        time.sleep(_FAREWELL_SECONDS)
+        at_once()
+
+    if _native.has_calls_in_flight():
+        at_once()
+    # Python waits for threads that backends started, for ever if need be; not here.
+    threading.Thread(target=when_time_is_up, daemon=True).start()
     sys.exit(code)

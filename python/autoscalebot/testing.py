@@ -66,6 +66,8 @@ class Fleet:
     """
 
     def __init__(self, settings: Mapping[str, Any], start: datetime = START) -> None:
+        if not isinstance(settings, Mapping):
+            raise TypeError(f"settings are a dictionary, as AUTOSCALE_SETTINGS, not {type(settings).__name__}")
         names = dict(settings) if "AUTOSCALE_SETTINGS" in settings else {"AUTOSCALE_SETTINGS": dict(settings)}
         aware = start if start.tzinfo is not None else start.replace(tzinfo=timezone.utc)
         self._bots = _native.Bots(names, "the settings", aware.isoformat())
@@ -86,8 +88,10 @@ class Fleet:
         return TestBackend.messages
 
     def step(self, process: str | None = None) -> Tick:
-        """The next tick of this process, or of the one whose tick is next. The clock moves on to it."""
+        """One tick: the next of this process, or of the one whose tick is due next. The clock moves on to it."""
         name = process if process is not None else self._next()[0]
+        if name not in self.processes:
+            raise ValueError(f"there is no process {name!r}; there are: {', '.join(self.processes)}")
         said = json.loads(self._bots.step(name))
         reason = said.pop("reason")
         return Tick(key=reason["key"], reason=reason["sentence"], **said)
@@ -96,6 +100,8 @@ class Fleet:
         """So many ticks of the fleet, or all ticks of so many seconds; in order."""
         if (ticks is None) == (seconds is None):
             raise TypeError("run() takes either ticks or seconds")
+        if (ticks or 0) < 0 or not 0 <= (seconds or 0) < float("inf"):
+            raise ValueError("run() takes a number of ticks or seconds, 0 or more")
         if ticks is not None:
             return [self.step() for _ in range(ticks)]
         assert seconds is not None
@@ -110,6 +116,8 @@ class Fleet:
 
     def advance(self, seconds: float) -> None:
         """Lets time pass in which nobody ticks."""
+        if not 0 <= seconds < float("inf"):
+            raise ValueError("advance() takes a number of seconds, 0 or more")
         self._bots.advance(seconds)
 
     def close(self) -> None:

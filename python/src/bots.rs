@@ -199,6 +199,9 @@ impl Stepped {
 
 impl Drop for Bots {
     fn drop(&mut self) {
+        if pool::is_forked() {
+            return std::mem::forget(std::mem::take(&mut self.bots));
+        }
         // Platforms of the engine want a runtime around them when they go.
         let _entered = pool::runtime().enter();
         self.bots.clear();

@@ -29,6 +29,12 @@ pub fn ask<'py>(
     module(py)?.call_method1(function, arguments)
 }
 
+/// An exception with the places that it went through, for a line of an error message.
+pub fn in_one_line(py: Python<'_>, error: &PyErr) -> String {
+    let said = ask(py, "in_one_line", (error.value(py),)).and_then(|said| said.extract::<String>());
+    said.unwrap_or_else(|_| Failure::of(py, error).message)
+}
+
 /// Why Python did not do what it was asked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
@@ -61,7 +67,6 @@ impl Failure {
 
     /// As a problem of settings.
     pub fn problem(self, path: &str) -> Problem {
-        let traceback = if self.traceback.is_empty() { String::new() } else { format!("\n{}", self.traceback) };
-        Problem::new(path, format!("{}{traceback}", self.message), "")
+        Problem::new(path, self.message, "")
     }
 }

@@ -36,7 +36,7 @@ pub fn build(
     settings: &Value,
     terms: &Terms,
 ) -> Result<Box<dyn Decide>, Problem> {
-    let native = class.native.map(|entry| (entry.build)(&class.native_part(settings), terms)).transpose()?;
+    let native = class.native_backend(settings, terms)?;
     let zone = resolve_time_zone(&terms.common).map_err(|sentence| Problem::new("time_zone", sentence, ""))?;
     let (min, max) = (terms.common.min_processes.clone(), terms.common.max_processes.clone());
     let bounds = Bounds::new(min, max, zone).map_err(|sentence| Problem::new("min_processes", sentence, ""))?;

@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -96,7 +96,7 @@ pub struct Class<S: ?Sized + 'static, C: ?Sized + 'static> {
     /// Its name in the engine's words.
     pub name: &'static str,
     /// The engine's backend that it stands on.
-    pub native: Option<&'static Entry<S, C>>,
+    native: Option<&'static Entry<S, C>>,
     /// The settings that its Python classes have, with defaults, in lower case.
     defaults: Map<String, Value>,
     /// The first paragraph of its documentation.
@@ -228,8 +228,17 @@ impl<S: ?Sized + 'static, C: ?Sized + 'static> Class<S, C> {
         problems
     }
 
+    /// The engine's backend that it stands on, made with its part of the settings.
+    ///
+    /// # Errors
+    /// What its making said.
+    pub fn native_backend(&self, settings: &Value, context: &C) -> Result<Option<Arc<S>>, Problem> {
+        let native = self.native.map(|entry| (entry.build)(&self.native_part(settings), context).map(Arc::from));
+        native.transpose()
+    }
+
     /// Those settings that the engine's backend has: what is set, and what the class sets by its own defaults.
-    pub fn native_part(&self, settings: &Value) -> Value {
+    fn native_part(&self, settings: &Value) -> Value {
         let Some(entry) = self.native else { return json!({}) };
         let names = property_names(&(entry.schema)());
         let given = settings.as_object().into_iter().flatten();
@@ -260,12 +269,9 @@ impl<S: ?Sized + 'static, C: ?Sized + 'static> Class<S, C> {
         let all = Value::Object(all).to_string();
         let made = Python::attach(|py| {
             let made = bridge::ask(py, "make", (self.class.bind(py), all, process, context));
-            made.map(Bound::unbind).map_err(|error| Failure::of(py, &error))
+            made.map(Bound::unbind).map_err(|error| bridge::in_one_line(py, &error))
         });
-        let object = made.map_err(|failure| Problem {
-            found: format!("{} cannot be made: {}", self.name, failure.message),
-            ..failure.problem("")
-        })?;
+        let object = made.map_err(|said| Problem::new("", format!("{} cannot be made: {said}", self.name), ""))?;
         Ok(Object::new(object, self.name, process, self.limit(settings)))
     }
 }

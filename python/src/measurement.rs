@@ -42,8 +42,7 @@ pub fn build(
     settings: &Value,
     terms: &Terms,
 ) -> Result<Box<dyn Measure>, Problem> {
-    let native = class.native.map(|entry| (entry.build)(&class.native_part(settings), terms)).transpose()?;
-    let native: Option<Arc<dyn Measure>> = native.map(Arc::from);
+    let native = class.native_backend(settings, terms)?;
     let seen = Seen::default();
     let context = Context { measure: native.clone(), seen: seen.clone(), ..Context::default() };
     let common = serde_json::to_value(&terms.common).unwrap_or_default();

@@ -19,7 +19,7 @@ use pyo3::{
 };
 use serde_json::{Number, Value};
 
-use crate::bridge::{self, Failure};
+use crate::bridge;
 
 /// Runs settings modules; may have settings in hand.
 #[derive(Default)]
@@ -46,8 +46,7 @@ impl Modules for PythonModules {
             let names = bridge::ask(py, "run_module", (path,));
             let names = names.and_then(|names| names.cast_into::<PyDict>().map_err(Into::into));
             let names = names.map_err(|error| {
-                let said = bridge::ask(py, "in_one_line", (error.value(py),)).and_then(|said| said.extract::<String>());
-                let said = said.unwrap_or_else(|_| Failure::of(py, &error).message);
+                let said = bridge::in_one_line(py, &error);
                 Finding::new(None, "", format!("running it failed: {said}"), "a module that Python can run")
             })?;
             tree(&names)

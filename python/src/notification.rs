@@ -27,8 +27,7 @@ pub fn build(
     settings: &Value,
     terms: &Terms,
 ) -> Result<Box<dyn Notify>, Problem> {
-    let native = class.native.map(|entry| (entry.build)(&class.native_part(settings), terms)).transpose()?;
-    let native: Option<Arc<dyn Notify>> = native.map(Arc::from);
+    let native = class.native_backend(settings, terms)?;
     let context = native::Context { notify: native.clone(), ..native::Context::default() };
     // Processes with the same backend and settings share one, so it has no process of its own.
     let object = class.object(settings, json!({}), "", context)?;

@@ -150,6 +150,9 @@ impl Inner {
 impl Drop for Object {
     /// Says good-bye on a thread of its own, once the last call has come back.
     fn drop(&mut self) {
+        if pool::is_forked() {
+            return;
+        }
         let (inner, free) = (self.inner.clone(), self.free.clone());
         FAREWELLS.fetch_add(1, Ordering::AcqRel);
         pool::runtime().spawn(async move {

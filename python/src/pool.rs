@@ -7,7 +7,7 @@
 use std::{
     num::NonZeroUsize,
     sync::{
-        LazyLock,
+        LazyLock, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -34,15 +34,32 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 /// Calls that are in Python, or about to be.
 static IN_FLIGHT: AtomicUsize = AtomicUsize::new(0);
 
+/// The program that made the runtime. One that was forked from it has none of its threads.
+static OWNER: OnceLock<u32> = OnceLock::new();
+
+/// Whether this program was forked from one that had begun to use the pool.
+pub fn is_forked() -> bool {
+    OWNER.get().is_some_and(|owner| *owner != std::process::id())
+}
+
 /// The runtime around the pool.
+///
+/// # Panics
+/// In a program that was forked, where nothing would ever come of what is asked; for Python an exception.
 pub fn runtime() -> &'static Runtime {
+    OWNER.get_or_init(std::process::id);
+    assert!(
+        !is_forked(),
+        "the engine was used before this process was forked, and cannot be used in both; \
+         use it in one of them alone, or start processes by spawning them"
+    );
     &RUNTIME
 }
 
 /// Runs `work` on a thread of its own.
 pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     let call = Call::begin();
-    RUNTIME.spawn_blocking(move || {
+    runtime().spawn_blocking(move || {
         let _call = call;
         work()
     })

@@ -31,8 +31,7 @@ pub fn build(
     settings: &Value,
     terms: &Terms,
 ) -> Result<Box<dyn Scale>, Problem> {
-    let native = class.native.map(|entry| (entry.build)(&class.native_part(settings), terms)).transpose()?;
-    let native: Option<Arc<dyn Scale>> = native.map(Arc::from);
+    let native = class.native_backend(settings, terms)?;
     let context = Context { scale: native.clone(), ..Context::default() };
     let object = class.object(settings, json!({}), terms.process.as_str(), context)?;
     Ok(Box::new(PythonScale { class, object, native }))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import http.server
 import json
 import logging
+import pickle
 import threading
 import time
 from collections.abc import Iterator
@@ -134,6 +136,14 @@ def test_reading_a_setting_that_is_not_there_says_which_there_are() -> None:
     with pytest.raises(AttributeError, match="read only"):
         Seven().settings.timeout_seconds = 3
     assert "30" not in repr(Seven().settings)
+    with pytest.raises(TypeError, match=r"there is no setting TIMEOUT; there are: .*timeout_seconds"):
+        Seven(TIMEOUT=3)
+
+
+def test_a_backend_made_by_hand_can_be_copied() -> None:
+    backend = Seven(TIMEOUT_SECONDS=3)
+    assert copy.deepcopy(backend).settings == backend.settings
+    assert pickle.loads(pickle.dumps(backend.settings)) == backend.settings
 
 
 def test_every_method_may_be_async_and_keeps_its_loop() -> None:
@@ -302,7 +312,8 @@ def test_each_kind_of_event_has_its_method_and_the_originals_too() -> None:
 
 def test_the_logger_backend_logs_at_the_events_level(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(BaseMeasurementBackend):
-        pass
+        def measure(self) -> str:
+            return "much"
 
     settings = process(MEASUREMENT={"BACKEND": Broken})
     settings["web"]["NOTIFICATION"] = {"BACKENDS": ["autoscalebot.backends.notification.LoggerBackend"]}
@@ -310,7 +321,7 @@ def test_the_logger_backend_logs_at_the_events_level(caplog: pytest.LogCaptureFi
         fleet.step()
     told = [record for record in caplog.records if record.name == "autoscalebot"]
     assert [(record.levelname, record.event) for record in told] == [("WARNING", "measurement_failed")]  # type: ignore[attr-defined]
-    assert "needs a method measure()" in told[0].getMessage()
+    assert "returned 'much', not a number" in told[0].getMessage()
     assert issubclass(LoggerBackend, BaseNotificationBackend)
 
 

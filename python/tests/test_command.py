@@ -301,3 +301,83 @@ def test_a_measurement_url_is_enough_on_heroku(
     platform.until(lambda: len(platform.patches) >= 1)
     assert '"quantity":2' in platform.patches[0].replace(" ", "")
     assert program.end() == 0
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        "async def measure(self): await asyncio.to_thread(time.sleep, 1000)",
+        "def measure(self): ThreadPoolExecutor().submit(time.sleep, 1000).result(timeout=0.01)",
+        "def measure(self): threading.Thread(target=time.sleep, args=(1000,)).start(); return 1",
+    ],
+    ids=["to_thread", "executor", "thread"],
+)
+def test_threads_that_backends_leave_behind_do_not_hold_up_the_end(
+    measure: str, autoscalebot: Autoscalebot, tmp_path: Path
+) -> None:
+    write(
+        tmp_path,
+        "app.py",
+        f"""
+        import asyncio, threading, time
+        from concurrent.futures import ThreadPoolExecutor
+
+        from autoscalebot.backends.measurement import BaseMeasurementBackend
+
+
+        class Leaves(BaseMeasurementBackend):
+            default_settings = {{"TIMEOUT_SECONDS": 0.1, "MEASUREMENT_INTERVAL_IN_SECONDS": 0.2}}
+
+            {measure}
+        """,
+    )
+    settings = '{"web": {"MEASUREMENT": {"BACKEND": "app.Leaves"}, "SCALING": {"BACKEND": "DryRun"}}}'
+    write(tmp_path, "autoscale_settings.py", f"AUTOSCALE_SETTINGS = {settings}")
+    program = autoscalebot(AUTOSCALEBOT_LOG="debug")
+    program.prints("backend=app.Leaves" if measure.startswith("async") else "measured")
+    asked = time.monotonic()
+    assert program.end() == 0, program.output
+    assert time.monotonic() - asked < 15
+
+
+def test_eval_waits_for_a_farewell(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "app.py",
+        """
+        import time
+
+        from autoscalebot.backends.measurement import BaseMeasurementBackend
+
+
+        class Slow(BaseMeasurementBackend):
+            def measure(self):
+                return 1
+
+            def teardown(self):
+                time.sleep(0.5)
+                print("torn down", flush=True)
+        """,
+    )
+    settings = '{"web": {"MEASUREMENT": {"BACKEND": "app.Slow"}, "SCALING": {"BACKEND": "DryRun"}}}'
+    write(tmp_path, "autoscale_settings.py", f"AUTOSCALE_SETTINGS = {settings}")
+    for arguments in (["eval"], ["check", "--online"]):
+        ran = subprocess.run(
+            [*command(), *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+        )
+        assert "torn down" in ran.stdout
+
+
+def test_settings_may_have_the_name_of_the_package(tmp_path: Path) -> None:
+    write(tmp_path, "autoscalebot.py", 'AUTOSCALE_SETTINGS = {"web": {"SCALING": {"BACKEND": "DryRun"}}}')
+    ran = subprocess.run([*command(), "check"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "autoscalebot.py" in ran.stdout
+
+
+def test_a_closed_output_is_one_sentence(tmp_path: Path) -> None:
+    write(tmp_path, "autoscale_settings.py", 'AUTOSCALE_SETTINGS = {"web": {"SCALING": {"BACKEND": "DryRun"}}}')
+    words = ["sh", "-c", f"{command()[0]} check >&-"]
+    ran = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode in (0, 1)
+    assert "Traceback" not in ran.stderr

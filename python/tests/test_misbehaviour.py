@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from autoscalebot.backends.decision import BaseDecisionBackend
+from autoscalebot.backends.decision import BaseDecisionBackend, IncrementBasedDecisionBackend
 from autoscalebot.backends.measurement import BaseMeasurementBackend, MeasurementError
 from autoscalebot.backends.notification import BaseNotificationBackend, NotificationError, TestBackend
 from autoscalebot.backends.scaling import BaseScalingBackend, ScalingError
@@ -53,6 +55,8 @@ def one_tick(backend: type, stage: str = "MEASUREMENT") -> Tick:
         ({"backend": "x", "data": "much", "success": True}, "'much', not a number"),
         ({"backend": "x", "data": {"a": float("nan")}, "success": True}, "no JSON"),
         ({1, 2}, "not a number"),
+        ({"success": "no", "data": 1}, "whose success is 'no', not True or False"),
+        ({"half a letter": "\udc80"}, "no JSON"),
     ],
 )
 def test_what_is_no_reading_is_a_failure_with_a_sentence(returned: object, said: str) -> None:
@@ -93,7 +97,13 @@ def test_sys_exit_in_any_hook_of_any_stage_ends_nobody() -> None:
         def setup(self) -> None:
             sys.exit(1)
 
+        def measure(self) -> int:
+            return 1
+
     class LeavesToo(BaseDecisionBackend):
+        def get_num_of_processes_to_scale_to(self) -> int:
+            return 9
+
         def heartbeat_start(self) -> None:
             sys.exit(1)
 
@@ -288,5 +298,96 @@ def test_a_class_that_cannot_be_made_is_an_error_of_the_settings() -> None:
         def __init__(self) -> None:
             raise OSError("no such device")
 
+        def measure(self) -> int:
+            return 1
+
     with pytest.raises(ValueError, match=r"web\.measurement: .*Cannot cannot be made: OSError: no such device"):
         Fleet(process(MEASUREMENT={"BACKEND": Cannot}))
+
+
+def test_a_result_without_success_is_a_failure_with_or_without_data() -> None:
+    class Fails(BaseMeasurementBackend):
+        def measure(self) -> dict[str, Any]:
+            return {"success": False, "error": "the sensor is off"}
+
+    result = one_tick(Fails).results[0]
+    assert (result["success"], result["error"]["key"]) == (False, "failed")
+    assert "the sensor is off" in result["error"]["message"]
+
+
+def test_text_that_cannot_be_written_does_not_hide_the_rest(caplog: pytest.LogCaptureFixture) -> None:
+    class Breaks(BaseMeasurementBackend):
+        def measure(self) -> int:
+            raise ValueError("half a letter: \udc80")
+
+    with caplog.at_level(logging.INFO, "autoscalebot"):
+        result = one_tick(Breaks).results[0]
+    assert "ValueError: half a letter: \\udc80" in result["error"]["message"]
+    assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize("said", [None, "x", float("nan"), []], ids=repr)
+def test_what_is_neither_true_nor_false_scales_nothing(said: object) -> None:
+    class Says(IncrementBasedDecisionBackend):
+        def needs_scale_up(self) -> object:
+            return said
+
+        def needs_scale_down(self) -> object:
+            return said
+
+    with Fleet(process(MEASUREMENT={"BACKEND": Measures}, DECISION={"BACKEND": Says})) as fleet:
+        tick = fleet.step()
+    assert (tick.key, tick.order) == ("backend_failed", None)
+
+
+def test_a_class_without_its_method_is_an_error_of_the_settings() -> None:
+    class NoMeasure(BaseMeasurementBackend):
+        pass
+
+    class Neither(IncrementBasedDecisionBackend):
+        pass
+
+    with pytest.raises(ValueError, match=r"NoMeasure has no method measure\(\)"):
+        Fleet(process(MEASUREMENT={"BACKEND": NoMeasure}))
+    with pytest.raises(ValueError, match=r"Neither has no method needs_scale_up\(\) or needs_scale_down\(\)"):
+        Fleet(process(DECISION={"BACKEND": Neither}))
+
+
+def test_a_fleet_says_what_it_cannot_do() -> None:
+    for wrong in (None, [], "web"):
+        with pytest.raises(TypeError, match="settings are a dictionary"):
+            Fleet(wrong)  # type: ignore[arg-type]
+    with Fleet(process(MEASUREMENT={"BACKEND": Measures})) as fleet:
+        with pytest.raises(ValueError, match="there is no process 'nope'; there are: web"):
+            fleet.step("nope")
+        for seconds in (float("inf"), float("nan"), -1.0):
+            with pytest.raises(ValueError, match="0 or more"):
+                fleet.run(seconds=seconds)
+            with pytest.raises(ValueError, match="0 or more"):
+                fleet.advance(seconds)
+
+
+def test_a_forked_process_is_told_that_it_cannot_go_on_with_the_engine(tmp_path: Path) -> None:
+    with Fleet(process(MEASUREMENT={"BACKEND": Measures})) as fleet:
+        fleet.step()
+    code = (
+        "import os\n"
+        "from autoscalebot.testing import Fleet\n"
+        "settings = {'web': {'MEASUREMENT': {'BACKEND': 'Command', 'SETTINGS': {'COMMAND': 'true'}},"
+        " 'SCALING': {'BACKEND': 'DryRun'}}}\n"
+        "fleet = Fleet(settings)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    try:\n"
+        "        fleet.step()\n"
+        "    except BaseException as error:\n"
+        "        print(error, flush=True)\n"
+        "    os._exit(0)\n"
+        "os.waitpid(child, 0)\n"
+        "print('parent', fleet.step().process)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "before this process was forked" in ran.stdout
+    assert "parent web" in ran.stdout

@@ -35,7 +35,10 @@ class Readings(BaseMeasurementBackend):
 
 
 class NoMeasure(BaseMeasurementBackend):
-    """Forgot its method."""
+    """Knows nothing."""
+
+    def measure(self) -> None:
+        return None
 
 
 class Always(BaseDecisionBackend):

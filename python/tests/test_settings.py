@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from autoscalebot.backends.measurement import BaseMeasurementBackend
-from autoscalebot.cli import Problem, check
+from autoscalebot.cli import Problem, check, run
 from autoscalebot.testing import Fleet
 
 from conftest import process
@@ -112,8 +112,6 @@ def test_what_works_but_should_be_known_is_a_warning() -> None:
 
 
 def test_secrets_of_a_backend_of_ones_own_are_not_shown(capfd: pytest.CaptureFixture[str]) -> None:
-    from autoscalebot.cli import run
-
     class Keyed(Shows):
         default_settings: ClassVar[Any] = {"API_KEY": "hunter2-default", "SMTP_PASSWORD": "", "OPTIONS": {}}
 
@@ -136,3 +134,12 @@ def test_the_dotted_path_of_every_shipped_class_is_known(stage: str) -> None:
         settings = {"web": {"SCALING": {"BACKEND": "DryRun"}, stage.upper(): block}}
         found = [problem.found for problem in check({"AUTOSCALE_SETTINGS": settings})]
         assert not [text for text in found if "no backend" in text], (name, found)
+
+
+def test_the_default_of_a_class_for_its_stage_is_shown_once_and_as_a_default(capfd: pytest.CaptureFixture[str]) -> None:
+    class Often(Shows):
+        default_settings: ClassVar[Any] = {"MEASUREMENT_INTERVAL_IN_SECONDS": 7}
+
+    assert run(["check"], {"AUTOSCALE_SETTINGS": process(MEASUREMENT={"BACKEND": Often})}, "here") == 0
+    lines = [line.split() for line in capfd.readouterr().out.splitlines() if "measurement_interval" in line]
+    assert lines == [["measurement.settings.measurement_interval_in_seconds", "7", "default"]]

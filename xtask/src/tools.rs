@@ -169,6 +169,8 @@ fn debian_packages() -> Result<()> {
     let apt = || {
         let mut apt = command(Path::new("apt-get"));
         apt.env("DEBIAN_FRONTEND", "noninteractive").args(["-qq", "-o", "Acquire::Retries=2"]);
+        // A machine may be bringing itself up to date just now; that is over within minutes.
+        apt.args(["-o", "DPkg::Lock::Timeout=300"]);
         apt
     };
     let guard = NoServices::begin(Path::new("/usr/sbin/policy-rc.d"))?;

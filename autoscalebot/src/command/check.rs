@@ -50,7 +50,7 @@ fn built(explained: &Explained, around: &Surroundings) -> Result<BTreeMap<Proces
     let shared = Shared::new(Arc::new(SystemClock::new()), around.host.clone());
     let manner = Manner { dry_run: true, watcher: None };
     let runtime = command::runtime(1)?;
-    let _entered = runtime.enter();
+    let entered = runtime.enter();
     let mut words = BTreeMap::new();
     let mut is_fine = true;
     for (process, config) in &explained.loaded.config.processes {
@@ -71,6 +71,8 @@ fn built(explained: &Explained, around: &Surroundings) -> Result<BTreeMap<Proces
             }
         }
     }
+    drop(entered);
+    runtime.block_on(command::farewell(&around.host));
     runtime.shutdown_background();
     if is_fine { Ok(words) } else { Err(Exit::REFUSED) }
 }

@@ -58,6 +58,7 @@ async fn evaluate_all(loaded: load::Loaded, wish: &Wish, around: &Surroundings) 
     let processes: Vec<_> = loaded.config.processes.into_iter().collect();
     let ticks = processes.iter().map(|(process, config)| evaluate(process, config, &shared, wish.samples));
     let ticks = futures_util::future::join_all(ticks).await;
+    command::farewell(&around.host).await;
     let (mut rows, mut text, mut whole) = (Vec::new(), String::new(), true);
     for ((process, config), tick) in processes.iter().zip(ticks) {
         match tick {

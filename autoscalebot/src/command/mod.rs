@@ -7,16 +7,23 @@ pub mod example;
 pub mod run;
 pub mod schema;
 
-use std::io::{ErrorKind, Write};
+use std::{
+    io::{ErrorKind, Write},
+    time::Duration,
+};
 
 use autoscalebot_core::registry::Backend;
 use autoscalebot_engine::{
     config::{Config, ConfigErrors},
+    host::Host,
     scaling::local::Local,
 };
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{cli::Surroundings, exit::Exit};
+
+/// How long a farewell may take; that of `run` has as long.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Prints every error in the settings; the exit code for it.
 pub fn refuse(errors: &ConfigErrors, around: &Surroundings) -> Exit {
@@ -42,6 +49,13 @@ pub fn keep_output_for_the_answer(config: &mut Config) {
         if process.scaling.settings.get("output").is_none_or(|output| output == "stdout") {
             process.scaling.settings["output"] = "stderr".into();
         }
+    }
+}
+
+/// Backends that somebody brought may have something to end; called when none is asked any more.
+pub async fn farewell(host: &Host) {
+    if let Some(guests) = &host.guests {
+        guests.finish(FAREWELL).await;
     }
 }
 

@@ -123,7 +123,7 @@ impl Assembler<'_> {
             }
         };
         let notification = self.notification(name, key.span, process.notification);
-        let own = Given { path: name.clone(), span: key.span, values: process.own };
+        let own = Given { path: name.clone(), span: key.span, values: process.own, assumed: Vec::new() };
         let own = self.common::<busy::Settings>(&all, &own);
         let signals = signals.into_iter().collect::<Option<_>>()?;
         Some(ProcessConfig { signals, scaling: scaling?, notification: notification?, own: own? })
@@ -187,7 +187,7 @@ impl Assembler<'_> {
         let path = format!("{process}.notification.settings");
         let (common, shared): (Vec<_>, Vec<_>) =
             notification.settings.into_iter().partition(|(key, _)| all.names.contains(&key.name));
-        let given = Given { path: path.clone(), span: notification.span, values: common };
+        let given = Given { path: path.clone(), span: notification.span, values: common, assumed: Vec::new() };
         let common = self.common::<notification::Common>(&all, &given);
         // What is not for all is for those backends that know it; somebody must.
         let mut known_names = all.names.clone();

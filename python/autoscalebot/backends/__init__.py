@@ -35,6 +35,9 @@ class Settings(Mapping[str, Any]):
         return self._values[name.lower()]
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            # What Python itself asks for, before there are values perhaps.
+            raise AttributeError(name)
         try:
             return self._values[name.lower()]
         except KeyError:
@@ -43,6 +46,9 @@ class Settings(Mapping[str, Any]):
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"settings are read only; set {name} in the settings file")
+
+    def __reduce__(self) -> tuple[type[Settings], tuple[dict[str, Any]]]:
+        return Settings, (dict(self._values),)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
@@ -85,6 +91,10 @@ class BaseBackend:
         """For tests and scripts: settings by name, in any case. The engine calls it without arguments."""
         given = {**(settings or {}), **more}
         if given:
+            known = set(self.settings)
+            for name in given:
+                if name.lower() not in known:
+                    raise TypeError(f"there is no setting {name}; there are: {', '.join(sorted(known)) or 'none'}")
             self.settings = Settings({**self.settings, **{name.lower(): value for name, value in given.items()}})
 
     def setup(self) -> Any:

@@ -66,29 +66,29 @@ class BaseDecisionBackend(BaseBackend):
 
 
 class IncrementBasedDecisionBackend(BaseDecisionBackend):
-    """Steps of INCREMENT: a subclass only says whether it needs more or fewer, by methods or properties."""
+    """Steps of INCREMENT: a subclass only says whether it needs more, or fewer, or both; by methods or properties."""
 
     def get_num_of_processes_to_scale_to(self) -> Any:
         """One step up, one step down, or as many as now."""
         if self.outside_bounds:
             return min(max(self.current_num_processes, self.min_num_processes), self.max_num_processes)
-        from autoscalebot._bridge import answer
+        from autoscalebot._bridge import answer, truth
 
-        if answer(self, "needs_scale_up"):
+        if truth(answer(self, "needs_scale_up"), "needs_scale_up()"):
             self.reason = self.reason or f"{type(self).__name__} needs more than {self.current_num_processes}"
             return self.current_num_processes + self.settings.increment
-        if answer(self, "needs_scale_down"):
+        if truth(answer(self, "needs_scale_down"), "needs_scale_down()"):
             self.reason = self.reason or f"{type(self).__name__} needs fewer than {self.current_num_processes}"
             return max(self.current_num_processes - self.settings.increment, 0)
         return self.current_num_processes
 
     def needs_scale_up(self) -> Any:
         """Whether more processes are needed."""
-        raise NotYetImplementedException(f"{type(self).__qualname__} needs needs_scale_up()")
+        return False
 
     def needs_scale_down(self) -> Any:
         """Whether fewer processes would do."""
-        raise NotYetImplementedException(f"{type(self).__qualname__} needs needs_scale_down()")
+        return False
 
 
 class _NativeDecision(IncrementBasedDecisionBackend):

@@ -61,6 +61,8 @@ pub struct Given {
     /// The place of the whole block.
     pub span: Span,
     pub values: Vec<(Key, Node)>,
+    /// The names of those that nobody gave: they are somebody's own defaults.
+    pub assumed: Vec<String>,
 }
 
 /// What the values of a block have become.
@@ -92,11 +94,11 @@ impl Assembler<'_> {
         Common: Serialize + DeserializeOwned + JsonSchema + Default,
     {
         let known = self.cache.common::<Common>();
-        self.take_defaults(stage, &known.names, &mut block);
+        let assumed = self.take_defaults(stage, &known.names, &mut block);
         let (common, own) =
             std::mem::take(&mut block.settings).into_iter().partition(|(key, _)| known.names.contains(&key.name));
         block.settings = own;
-        let given = Given { path: format!("{path}.settings"), span: block.span, values: common };
+        let given = Given { path: format!("{path}.settings"), span: block.span, values: common, assumed };
         let (common, failed) = self.what_is_right_of::<Common>(&known, &given);
         let backend = self.backend(stage, path, block, &known.names);
         // What follows from a value that could not be read is none of the user's; the bounds are one problem of two.
@@ -117,17 +119,18 @@ impl Assembler<'_> {
         stage: &Stage<S, C>,
         names: &[String],
         block: &mut Block,
-    ) {
-        let Some((name, _)) = &block.backend else { return };
-        if self.host.guests.is_none() {
-            return;
-        }
-        let Ok(Value::Object(defaults)) = stage.find(self.host, name).map(|entry| (entry.defaults)()) else { return };
+    ) -> Vec<String> {
+        let mut assumed = Vec::new();
+        let Some((name, _)) = block.backend.as_ref().filter(|_| self.host.guests.is_some()) else { return assumed };
+        let defaults = stage.find(self.host, name).map(|entry| (entry.defaults)());
+        let Ok(Value::Object(defaults)) = defaults else { return assumed };
         for (name, value) in defaults.into_iter().filter(|(name, _)| names.contains(name)) {
             if !block.settings.iter().any(|(key, _)| key.name == name) {
+                assumed.push(name.clone());
                 block.settings.push((Key { name, span: block.span }, Node::of_value(value, block.span)));
             }
         }
+        assumed
     }
 
     /// The settings of a whole stage.
@@ -163,7 +166,7 @@ impl Assembler<'_> {
             && let Some(common) = &common
         {
             let effective = serde_json::to_value(common).unwrap_or_default();
-            self.explain(known, given, &effective);
+            self.explain(known, given, &effective, &[]);
         }
         (common, failed)
     }
@@ -189,7 +192,7 @@ impl Assembler<'_> {
         let known = self.cache.of(stage, entry);
         let (own, unknown): (Vec<_>, Vec<_>) =
             block.settings.into_iter().partition(|(key, _)| known.names.contains(&key.name));
-        let given = Given { path: format!("{path}.settings"), span: block.span, values: own };
+        let given = Given { path: format!("{path}.settings"), span: block.span, values: own, assumed: Vec::new() };
         for (key, node) in unknown {
             let all: Vec<&str> = beside.iter().chain(&known.names).map(String::as_str).collect();
             self.unknown(&key, &node, &given.path, &all);
@@ -210,7 +213,7 @@ impl Assembler<'_> {
                 effective[key] = secrets::shown(&known.schema, key, value);
             }
             self.origin(&format!("{path}.backend"), Value::from(entry.name), name_span, Vec::new());
-            self.explain(&known, &given, &effective);
+            self.explain(&known, &given, &effective, beside);
         }
         Some(BackendSettings { backend: entry.name, settings })
     }
@@ -304,15 +307,17 @@ impl Assembler<'_> {
         self.findings.error(Finding::new(span, path, found, &problem.allowed));
     }
 
-    fn explain(&mut self, known: &Known, given: &Given, effective: &Value) {
-        for name in &known.names {
+    /// Says where each setting came from, but those that are told elsewhere.
+    fn explain(&mut self, known: &Known, given: &Given, effective: &Value, elsewhere: &[String]) {
+        for name in known.names.iter().filter(|name| !elsewhere.contains(name)) {
             let node = given.values.iter().find(|(key, _)| key.name == *name);
             let mut variables = Vec::new();
             if let Some((_, node)) = node {
                 node.for_each_variable(&mut |name| variables.push(name.to_owned()));
             }
             let value = effective.get(name).cloned().unwrap_or_default();
-            self.origin(&format!("{}.{name}", given.path), value, node.map(|(key, _)| key.span), variables);
+            let place = node.filter(|_| !given.assumed.contains(name)).map(|(key, _)| key.span);
+            self.origin(&format!("{}.{name}", given.path), value, place, variables);
         }
     }
 

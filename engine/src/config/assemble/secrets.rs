@@ -32,9 +32,11 @@ pub fn is_secret(schema: &Schema, name: &str) -> bool {
 /// Whether a setting that nobody knows is secret, by its name: `api_key`, `smtp_password`.
 #[must_use]
 pub fn sounds_secret(name: &str) -> bool {
-    const WORDS: [&str; 6] = ["key", "passw", "secret", "token", "credential", "auth"];
+    const PARTS: [&str; 7] = ["key", "passw", "passphrase", "secret", "token", "credential", "auth"];
+    // Only as whole words: there are settings about passes.
+    const WORDS: [&str; 4] = ["pass", "pwd", "cookie", "cookies"];
     let name = name.to_lowercase();
-    WORDS.iter().any(|word| name.contains(word))
+    PARTS.iter().any(|part| name.contains(part)) || name.split('_').any(|word| WORDS.contains(&word))
 }
 
 /// Hides everything in a file that may be secret. For a file with errors: it is slow, and looks at every key.
@@ -117,6 +119,7 @@ pub fn shown(schema: &Schema, name: &str, value: &Value) -> Value {
             };
             Value::Object(map.iter().map(entry).collect())
         }
+        Value::Array(items) => Value::Array(items.iter().map(|item| shown(schema, name, item)).collect()),
         Value::String(text) if text.contains("://") => Value::from(UrlText::new(text).to_string()),
         other => other.clone(),
     }
