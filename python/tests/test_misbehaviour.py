@@ -354,9 +354,10 @@ def test_a_class_without_its_method_is_an_error_of_the_settings() -> None:
 
 
 def test_a_fleet_says_what_it_cannot_do() -> None:
+    wrong: Any
     for wrong in (None, [], "web"):
         with pytest.raises(TypeError, match="settings are a dictionary"):
-            Fleet(wrong)  # type: ignore[arg-type]
+            Fleet(wrong)
     with Fleet(process(MEASUREMENT={"BACKEND": Measures})) as fleet:
         with pytest.raises(ValueError, match="there is no process 'nope'; there are: web"):
             fleet.step("nope")
