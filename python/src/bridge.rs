@@ -1,4 +1,4 @@
-//! The functions of `_bridge.py`, and errors of Python in our words.
+//! The functions of `_bridge.py`, the door on Python's side, and errors of Python in our words.
 
 use autoscalebot_core::registry::Problem;
 use pyo3::{prelude::*, sync::PyOnceLock, types::PyModule};

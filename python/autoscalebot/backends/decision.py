@@ -72,7 +72,8 @@ class IncrementBasedDecisionBackend(BaseDecisionBackend):
         """One step up, one step down, or as many as now."""
         if self.outside_bounds:
             return min(max(self.current_num_processes, self.min_num_processes), self.max_num_processes)
-        from autoscalebot._bridge import answer, truth
+        from autoscalebot._bridge import answer
+        from autoscalebot._values import truth
 
         if truth(answer(self, "needs_scale_up"), "needs_scale_up()"):
             self.reason = self.reason or f"{type(self).__name__} needs more than {self.current_num_processes}"
