@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     bounds::Limit,
     condition::Phase,
+    control::{Commanded, Mode},
     decision::{Direction, Reason},
     sample::{MeasureFailure, Sample},
     step::ScaleFailure,
@@ -157,6 +158,16 @@ pub enum Event {
         message: String,
         /// When it starts again.
         restart_in: Duration,
+    },
+    /// Somebody told the bot what to do.
+    Commanded {
+        /// What, and why.
+        commanded: Commanded,
+    },
+    /// A pause or a hold is over by itself.
+    ControlExpired {
+        /// What is over.
+        mode: Mode,
     },
     /// New settings hold for this process from now on.
     SettingsReloaded {

@@ -18,6 +18,7 @@
 pub mod bounds;
 pub mod busy;
 pub mod condition;
+pub mod control;
 pub mod decision;
 pub mod event;
 #[cfg(test)]

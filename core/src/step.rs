@@ -1,4 +1,5 @@
-//! The only two doors of the core: [`observe`] before the platform is asked, [`settle`] after it answered.
+//! The doors of the core: [`observe`] before the platform is asked, [`settle`] after it answered, and [`command`] for what
+//! people say in between.
 //!
 //! ```text
 //!  samples ─► history ─► decide ─► clamp ─► wait ─► order? ─► (engine asks the platform) ─► settle
@@ -11,7 +12,7 @@
 
 mod working;
 
-use std::{borrow::Cow, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{borrow::Cow, cmp::Ordering, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,7 @@ use crate::{
     bounds::{Bounds, Limit, Range},
     busy::Protection,
     condition::{Condition, Phase},
+    control::{self, Commanded, Control, Mode, Scope},
     decision::{Decide, Decision, Direction, Reason, View},
     event::Event,
     history::History,
@@ -83,6 +85,9 @@ pub struct State {
     pub rapid: RapidWindow,
     /// Conditions that are told when they begin, persist and end.
     pub conditions: Conditions,
+    /// What people have told it.
+    #[serde(default)]
+    pub control: Control,
 }
 
 /// What is remembered about one signal.
@@ -124,7 +129,14 @@ impl State {
             shrink_held_since: None,
             rapid: RapidWindow::default(),
             conditions: Conditions::default(),
+            control: Control::default(),
         }
+    }
+
+    /// Nothing known any more, but what people have said still holds.
+    #[must_use]
+    pub fn begun_anew(&self, policy: &Policy) -> Self {
+        Self { control: self.control.clone(), ..Self::new(policy) }
     }
 
     /// Takes what is known over to changed settings, as far as it still means the same: the histories only when every
@@ -183,6 +195,8 @@ pub enum Held {
     BackingOff(Duration),
     /// Somebody works who would be stopped; for so long already.
     Busy(Duration),
+    /// People have paused these orders.
+    Paused(Scope),
 }
 
 /// What one observation led to.
@@ -232,6 +246,12 @@ pub enum Settled {
     Failed(ScaleFailure),
 }
 
+/// The door for people: learns a command. The next observation goes by it, so that one should follow at once.
+pub fn command(state: &mut State, commanded: &Commanded, now: &Moment) -> Vec<Event> {
+    state.control.learn(commanded, now);
+    vec![Event::Commanded { commanded: commanded.clone() }]
+}
+
 /// First door: learns new samples and the running count, and decides.
 ///
 /// `samples` holds the new samples with the index of their signal; there may be none, and one of a signal that the policy
@@ -244,6 +264,10 @@ pub fn observe(
     now: &Moment,
 ) -> Outcome {
     let mut events = Vec::new();
+    match state.control.expire(now) {
+        None | Some(Mode::Automatic) => {}
+        Some(mode) => events.push(Event::ControlExpired { mode }),
+    }
     for (signal, sample) in samples {
         learn_sample(policy, state, signal, sample, now, &mut events);
     }
@@ -265,8 +289,20 @@ pub fn observe(
 
     let Choice { mut decision, limit, signal, at_once, .. } = choice;
     let unprotected = decision.wanted;
-    let shrink = working::protect(policy, state, running, range, &mut decision, now);
-    let held = if decision.wanted == running { None } else { shrink.held.or_else(|| held(state, at_once, now)) };
+    // Whoever asks for a count now has been told what it stops.
+    let longest = if state.control.once.is_some() { Duration::ZERO } else { policy.protection.max_busy_wait };
+    let shrink = working::protect(policy, state, running, range, &mut decision, longest, now);
+    let held = match decision.wanted.cmp(&running) {
+        Ordering::Equal => None,
+        differs => {
+            let direction = if differs.is_gt() { Direction::Up } else { Direction::Down };
+            let paused = state.control.pause(direction).map(Held::Paused);
+            paused.or(shrink.held).or_else(|| held(state, at_once, now))
+        }
+    };
+    if held.is_none() {
+        state.control.once = None;
+    }
     if let Some(held) = held {
         decision.reason.sentence.push_str(&held.in_words());
     }
@@ -422,6 +458,9 @@ fn choose(policy: &Policy, state: &State, running: u32, range: Range, now: &Mome
     if let (nearest, Some(limit)) = range.clamp(running) {
         return back_inside(policy, running, nearest, limit, now);
     }
+    if let Some(wish) = state.control.wish() {
+        return told(wish, running, range);
+    }
     let signals = policy.signals.iter().zip(&state.signals).enumerate();
     let proposals = signals
         .map(|(index, (signal, known))| Choice { signal: index, ..wish(signal, &known.history, running, range, now) });
@@ -438,6 +477,18 @@ fn choose(policy: &Policy, state: &State, running: u32, range: Range, now: &Mome
         Some((_, waiting)) if choice.decision.wanted == 0 => working::last_one_stays(choice, waiting),
         _ => choice,
     }
+}
+
+/// What a person wants, within the bounds.
+fn told(wish: control::Wish, running: u32, range: Range) -> Choice {
+    let (wanted, limit) = range.clamp(wish.count);
+    let direction = match wanted.cmp(&running) {
+        Ordering::Greater => Direction::Up,
+        Ordering::Less => Direction::Down,
+        Ordering::Equal => Direction::Stay,
+    };
+    let decision = Decision { wanted, direction, reason: Reason::new(wish.key, wish.sentence) };
+    Choice { decision, signal: 0, unclamped: wish.count, limit, at_once: true }
 }
 
 /// What one signal wants by these samples, within its own bounds.
@@ -529,6 +580,9 @@ impl Held {
                 format!("; held, the platform refused and is asked again in {}", in_words(left))
             }
             Self::Busy(lasted) => format!("; held for {} so far, nobody is stopped who may work", in_words(lasted)),
+            Self::Paused(Scope::All) => "; paused, nothing is ordered".to_owned(),
+            Self::Paused(Scope::Up) => "; paused, it does not grow".to_owned(),
+            Self::Paused(Scope::Down) => "; paused, it does not shrink".to_owned(),
         }
     }
 }

@@ -65,6 +65,10 @@ pub fn happened(process: &ProcessName, event: &Event) {
         Event::BotPanicked { message, restart_in } => {
             tracing::error!(%process, error = message, restart_in = in_words(*restart_in), "bot crashed");
         }
+        Event::Commanded { commanded } => {
+            info!(%process, reason = commanded.reason, command = commanded.command.in_words(), "commanded");
+        }
+        Event::ControlExpired { mode } => info!(%process, what = mode.in_words(), "over by itself"),
         Event::SettingsReloaded { change } => info!(%process, change, "settings reloaded"),
         Event::SettingsRejected { problems } => {
             warn!(%process, problems = problems.join("; "), "settings rejected, the old ones go on");

@@ -1,5 +1,6 @@
 //! What the two doors promise, one claim each.
 
+mod commanding;
 mod learning;
 mod ordering;
 mod settling;

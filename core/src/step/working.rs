@@ -59,13 +59,14 @@ pub struct Shrink {
 }
 
 /// Raises a wish to have fewer to what is safe, and says why. Holds it altogether when nobody may go, but not for longer
-/// than was set.
+/// than `longest`.
 pub fn protect(
     policy: &Policy,
     state: &mut State,
     running: u32,
     range: Range,
     decision: &mut Decision,
+    longest: Duration,
     now: &Moment,
 ) -> Shrink {
     let watched: Vec<_> = policy.signals.iter().zip(&state.signals).filter(|(signal, _)| signal.sees_work).collect();
@@ -84,7 +85,7 @@ pub fn protect(
         return Shrink { held: None, free };
     }
     let since = *state.shrink_held_since.get_or_insert(now.since_start);
-    let (lasted, longest) = (now.since_start.saturating_sub(since), policy.protection.max_busy_wait);
+    let lasted = now.since_start.saturating_sub(since);
     let sentence = &mut decision.reason.sentence;
     if lasted >= longest {
         sentence.push_str(&if longest.is_zero() {

@@ -65,6 +65,7 @@ fn the_made_up_world_has_everything_in_it() {
                 Some(Held::Waiting(_)) => see("waiting".into()),
                 Some(Held::BackingOff(_)) => see("backing off".into()),
                 Some(Held::Busy(_)) => see("busy".into()),
+                Some(Held::Paused(_)) => see("paused".into()),
                 None => {}
             }
             let sentence = &tick.outcome.decision.reason.sentence;

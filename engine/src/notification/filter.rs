@@ -44,6 +44,8 @@ impl Common {
             Event::ScalingTooRapid { .. } => self.notify_if_scaling_is_too_rapid,
             // Nobody can have wanted these, and somebody must act: no setting turns them off.
             Event::BotPanicked { .. } | Event::SettingsRejected { .. } => true,
+            // A pause or a hold changes how a process is scaled as much as a scale does.
+            Event::Commanded { .. } | Event::ControlExpired { .. } => self.notify_on_every_scale,
             // Whoever changed the settings knows, and in a large fleet it would be one notice per process.
             Event::SettingsReloaded { .. } => false,
         }

@@ -10,6 +10,7 @@ use std::{
 use autoscalebot_core::{
     bounds::Limit,
     condition::Phase,
+    control::{Command, Commanded, Mode},
     decision::{Direction, Reason},
     event::Event,
     moment::Moment,
@@ -118,6 +119,15 @@ pub fn every_event() -> Vec<Event> {
     }));
     events.extend([
         Event::BotPanicked { message: "index out of bounds".to_owned(), restart_in: Duration::from_secs(5) },
+        Event::Commanded {
+            commanded: Commanded {
+                command: Command::Hold { count: 3, length: Some(Duration::from_secs(3600)) },
+                reason: "the sale begins at noon".to_owned(),
+            },
+        },
+        Event::ControlExpired {
+            mode: Mode::Held { count: 3, until: None, reason: "the sale begins at noon".to_owned() },
+        },
         Event::SettingsReloaded { change: "changed".to_owned() },
         Event::SettingsRejected { problems: vec!["web.decision.settings.increment: found 0".to_owned()] },
         Event::SettingsRejected { problems: (1..=22).map(|number| format!("problem {number}")).collect() },

@@ -119,6 +119,8 @@ pub fn key(event: &Event) -> &'static str {
         Event::NeedsBelowMin { .. } => "needs_below_min",
         Event::ScalingTooRapid { .. } => "scaling_too_rapid",
         Event::BotPanicked { .. } => "bot_panicked",
+        Event::Commanded { .. } => "commanded",
+        Event::ControlExpired { .. } => "control_expired",
         Event::SettingsReloaded { .. } => "settings_reloaded",
         Event::SettingsRejected { .. } => "settings_rejected",
     }
@@ -137,6 +139,8 @@ pub fn severity(event: &Event) -> Severity {
         | Event::ScaledUp { .. }
         | Event::ScaledDown { .. }
         | Event::WouldScale { .. }
+        | Event::Commanded { .. }
+        | Event::ControlExpired { .. }
         | Event::SettingsReloaded { .. } => Severity::Info,
         Event::CountChangedElsewhere { .. } => Severity::Warning,
         Event::NeedsExceededMax { phase, .. }
@@ -256,6 +260,13 @@ fn told(process: &str, event: &Event) -> (String, Facts) {
                 ),
             ],
         ),
+        Event::Commanded { commanded } => {
+            (commanded.command.in_words(), vec![("Reason given", commanded.reason.clone())])
+        }
+        Event::ControlExpired { mode } => {
+            let given = mode.reason().unwrap_or_default().to_owned();
+            (format!("{} is over, decisions are carried out again", mode.in_words()), vec![("It was for", given)])
+        }
         Event::SettingsReloaded { change } => (format!("new settings hold ({change})"), Vec::new()),
         Event::SettingsRejected { problems } => settings_rejected(problems),
     }
@@ -448,6 +459,8 @@ fn data(event: &Event) -> Value {
         Event::BotPanicked { message, restart_in } => {
             json!({"message": message, "restart_in_seconds": seconds(*restart_in)})
         }
+        Event::Commanded { commanded } => json!({"command": commanded.command.in_words(), "reason": commanded.reason}),
+        Event::ControlExpired { mode } => json!({"what": mode.in_words(), "reason": mode.reason()}),
         Event::SettingsReloaded { change } => json!({"change": change}),
         Event::SettingsRejected { problems } => json!({"problems": problems}),
     }
@@ -518,7 +531,7 @@ mod tests {
                 key(event)
             })
             .collect();
-        assert_eq!(words.len(), 17, "a case of Event is missing from the samples: {words:?}");
+        assert_eq!(words.len(), 19, "a case of Event is missing from the samples: {words:?}");
     }
 
     #[test]
