@@ -5,7 +5,7 @@
 
 use std::{ffi::OsString, io::IsTerminal, path::PathBuf, time::Duration};
 
-use autoscalebot_engine::{environment, host::Host, scaling::local::shim};
+use autoscalebot_engine::{environment, host::Host, scaling::local::shim, store::Keep};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{command, exit::Exit, logging};
@@ -67,6 +67,39 @@ struct RunArguments {
     /// Decide and tell, but never scale
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    store: StoreArguments,
+    #[command(flatten)]
+    keep: KeepArguments,
+}
+
+#[derive(Debug, Args)]
+struct StoreArguments {
+    /// Where history is kept: sqlite:FILE, postgres://…, or none
+    ///
+    /// Without it: the variable AUTOSCALEBOT_STORE, else the PostgreSQL database of DATABASE_URL, else the file
+    /// autoscalebot-data/store.db in this folder.
+    #[arg(long, value_name = "PLACE")]
+    store: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct KeepArguments {
+    /// For how many days every single decision is kept
+    #[arg(long, value_name = "DAYS", default_value_t = Keep::default().days, value_parser = clap::value_parser!(u32).range(1..=3660))]
+    keep_days: u32,
+    /// For how many days events, and charts in steps of five minutes, are kept
+    #[arg(long, value_name = "DAYS", default_value_t = Keep::default().rollup_days, value_parser = clap::value_parser!(u32).range(1..=3660))]
+    keep_rollup_days: u32,
+    /// How large all of it may be, in megabytes; beyond that the oldest decisions go earlier
+    #[arg(long, value_name = "MB", default_value_t = Keep::default().most_megabytes, value_parser = clap::value_parser!(u32).range(8..))]
+    store_max_mb: u32,
+}
+
+impl KeepArguments {
+    fn keep(&self) -> Keep {
+        Keep { days: self.keep_days, rollup_days: self.keep_rollup_days, most_megabytes: self.store_max_mb }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -175,7 +208,15 @@ pub fn main(arguments: Vec<OsString>, host: Host, log: Option<logging::Lines>) -
     };
     let around = &surroundings;
     match command {
-        Command::Run(arguments) => command::run::run(arguments.settings.settings.as_deref(), arguments.dry_run, around),
+        Command::Run(arguments) => {
+            let wish = command::run::Wish {
+                settings: arguments.settings.settings,
+                dry_run: arguments.dry_run,
+                store: arguments.store.store,
+                keep: arguments.keep.keep(),
+            };
+            command::run::run(&wish, around)
+        }
         Command::Check(arguments) => {
             command::check::run(arguments.settings.settings.as_deref(), arguments.online, around)
         }

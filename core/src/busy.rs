@@ -83,7 +83,7 @@ pub enum ScaleDownWhen {
 }
 
 /// How a process is protected while it works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Protection {
     /// When it may shrink.
     pub scale_down_when: ScaleDownWhen,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{decision::Direction, moment::Moment};
 
 /// More scales than `scales` in one direction within `period` are too many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RapidLimit {
     /// How many are fine.
     pub scales: u32,

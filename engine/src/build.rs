@@ -2,27 +2,26 @@
 //!
 //! Settings are checked before they come here; what can still fail is what only the making of a backend finds out.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use autoscalebot_core::{
-    bounds::Bounds,
     busy::{Protection, ScaleDownWhen},
-    decision::Terms,
     names::ProcessName,
-    rapid::RapidLimit,
     registry::Problem,
-    step::{Policy, Signal},
 };
+use jiff::tz::TimeZone;
 
 use crate::{
     bot::{Bot, Measuring, Watch},
-    config::{ProcessConfig, SignalConfig, resolve_time_zone},
+    config::{ProcessConfig, SignalConfig},
     host::{DECISION, Host, MEASUREMENT, SCALING},
     measurement::{self, Measure, Sight},
     notification::dispatch::Outlets,
+    policy::{PolicySpec, SignalSpec},
     scaling::{self, Scale, dry_run},
     schedule::Schedule,
     shared::Shared,
+    store::Store,
 };
 
 /// A process's backends could not be made from its settings.
@@ -42,8 +41,10 @@ pub struct BuildError {
 pub struct Manner {
     /// Decide and tell, but never scale.
     pub dry_run: bool,
-    /// Sees everything that happens.
-    pub watcher: Option<Arc<dyn Watch>>,
+    /// See everything that happens.
+    pub watchers: Vec<Arc<dyn Watch>>,
+    /// Keeps what happens beyond this program's end.
+    pub store: Option<Arc<Store>>,
 }
 
 /// The platform of a process.
@@ -88,7 +89,7 @@ pub fn bot(
             shared: shared.clone(),
         };
         let measure = (entry.build)(&signal.measurement.settings, &context).map_err(error("measurement"))?;
-        signals.push(policy_signal(process, signal, &*measure, &shared.host).map_err(error("decision"))?);
+        signals.push(signal_spec(signal, &*measure));
         remarks.extend(thresholds_of_another_unit(signal, &*measure, &shared.host));
         let interval = signal.measurement_common.measurement_interval_in_seconds.duration();
         measuring.push(Measuring { measure, schedule: Schedule::new(interval, start, share) });
@@ -96,29 +97,32 @@ pub fn bot(
     let wait = |signal: &SignalConfig| signal.decision_common.post_scale_wait_time_seconds.duration();
     let told = &config.notification.common;
     let scale_down_when = scale_down_when(config, signals.iter().any(|signal| signal.sees_work));
-    let policy = Policy {
+    let spec = PolicySpec {
         wait_after_scale: config.signals.iter().map(wait).max().unwrap_or_default(),
         signals,
-        repeat: minutes(told.notify_repeat_minutes.get()),
-        rapid: RapidLimit {
-            scales: told.notify_if_scaling_is_too_rapid_num_scales,
-            period: minutes(told.notify_if_scaling_is_too_rapid_time_period_minutes.get()),
-        },
+        repeat: told.repeat(),
+        rapid: told.rapid_limit(),
         protection: Protection {
             scale_down_when: scale_down_when.map_err(error("scale_down_when"))?,
             max_busy_wait: config.own.max_busy_wait.duration(),
             victims: platform.victims(),
         },
     };
+    let policy = spec.build(process.as_str(), &shared.host).map_err(|(stage, problem)| error(stage)(problem))?;
     let outlets = Outlets::build(&config.notification, shared).map_err(error("notification"))?;
     Ok(Bot {
         process: process.clone(),
+        spec: Arc::new(spec),
         policy,
         measuring,
         platform,
         outlets,
         remarks,
-        watcher: manner.watcher.clone(),
+        shown: config.shown.clone(),
+        is_dry_run: manner.dry_run,
+        watchers: manner.watchers.clone(),
+        recorder: None,
+        unsettled: None,
         shared: shared.clone(),
     })
 }
@@ -149,27 +153,18 @@ fn thresholds_of_another_unit(signal: &SignalConfig, measure: &dyn Measure, host
     })
 }
 
-fn policy_signal(
-    process: &ProcessName,
-    signal: &SignalConfig,
-    measure: &dyn Measure,
-    host: &Host,
-) -> Result<Signal, Problem> {
-    let common = &signal.decision_common;
-    let entry = DECISION.find(host, signal.decision.backend)?;
-    let (unit, backend, process) = (measure.unit(), signal.measurement.backend, process.to_string());
-    let terms = Terms { common: common.clone(), unit, backend, process };
-    let zone = resolve_time_zone(common).map_err(|text| Problem::new("time_zone", text, ""))?;
-    let (min, max) = (common.min_processes.clone(), common.max_processes.clone());
-    Ok(Signal {
-        backend: Arc::from(signal.measurement.backend),
-        decide: (entry.build)(&signal.decision.settings, &terms)?,
-        bounds: Bounds::new(min, max, zone).map_err(|text| Problem::new("min_processes", text, ""))?,
-        history_length: common.history_length,
+fn signal_spec(signal: &SignalConfig, measure: &dyn Measure) -> SignalSpec {
+    let mut common = signal.decision_common.clone();
+    if common.time_zone.is_none() {
+        common.time_zone = TimeZone::system().iana_name().map(str::to_owned);
+    }
+    SignalSpec {
+        measurement: signal.measurement.backend.to_owned(),
+        unit: measure.unit().into_owned(),
         sees_work: measure.sight() != Sight::NoWork,
-    })
-}
-
-fn minutes(minutes: u32) -> Duration {
-    Duration::from_secs(u64::from(minutes) * 60)
+        interval: signal.measurement_common.measurement_interval_in_seconds.duration(),
+        decision: signal.decision.backend.to_owned(),
+        settings: signal.decision.settings.clone(),
+        common,
+    }
 }

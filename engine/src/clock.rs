@@ -28,6 +28,8 @@ pub trait Clock: Send + Sync {
 #[derive(Debug)]
 pub struct SystemClock {
     started: Instant,
+    /// What the monotonic side showed when this clock was made.
+    from: Duration,
 }
 
 impl SystemClock {
@@ -35,7 +37,17 @@ impl SystemClock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this file is the front door of time")]
     pub fn new() -> Self {
-        Self { started: Instant::now() }
+        Self { started: Instant::now(), from: Duration::ZERO }
+    }
+
+    /// A clock that goes on where another one of this machine or another was at a moment: what has passed since is what
+    /// the wall clock says, if that was not set back. So a wait that began before a restart ends when it should.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this file is the front door of time")]
+    pub fn after(reached: &Moment) -> Self {
+        let passed = Timestamp::now().duration_since(reached.civil);
+        let passed = Duration::try_from(passed).unwrap_or_default();
+        Self { started: Instant::now(), from: reached.since_start.saturating_add(passed) }
     }
 }
 
@@ -49,10 +61,10 @@ impl Default for SystemClock {
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this file is the front door of time")]
     fn now(&self) -> Moment {
-        Moment { since_start: self.started.elapsed(), civil: Timestamp::now() }
+        Moment { since_start: self.from + self.started.elapsed(), civil: Timestamp::now() }
     }
 
     async fn sleep_until(&self, since_start: Duration) {
-        tokio::time::sleep_until(self.started + since_start).await;
+        tokio::time::sleep_until(self.started + since_start.saturating_sub(self.from)).await;
     }
 }

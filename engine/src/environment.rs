@@ -33,6 +33,26 @@ pub const HEROKU_API_URL: Variable = Variable {
     name: "HEROKU_API_URL",
     meaning: "the address of Heroku's Platform API when API_URL is not set; default `https://api.heroku.com`",
 };
+/// The app's database, where the store is when nobody says otherwise.
+pub const DATABASE_URL: Variable = Variable {
+    name: "DATABASE_URL",
+    meaning: "the PostgreSQL database in which history is kept when `--store` is not given; without one, a SQLite file",
+};
+/// Where history is kept.
+pub const STORE: Variable = Variable {
+    name: "AUTOSCALEBOT_STORE",
+    meaning: "where history is kept when `--store` is not given: `sqlite:FILE`, `postgres://…`, `none`",
+};
+/// The token of those who may look.
+pub const READ_TOKEN: Variable = Variable {
+    name: "AUTOSCALEBOT_READ_TOKEN",
+    meaning: "whoever says this token may look at everything over HTTP, and change nothing",
+};
+/// The token of those who may command.
+pub const OPERATE_TOKEN: Variable = Variable {
+    name: "AUTOSCALEBOT_OPERATE_TOKEN",
+    meaning: "whoever says this token may also pause, hold and scale over HTTP",
+};
 /// What is logged, and how.
 pub const LOG: Variable = Variable {
     name: "AUTOSCALEBOT_LOG",
@@ -91,6 +111,10 @@ pub const VARIABLES: &[Variable] = &[
     HEROKU_API_KEY,
     HEROKU_APP_NAME,
     HEROKU_API_URL,
+    DATABASE_URL,
+    STORE,
+    READ_TOKEN,
+    OPERATE_TOKEN,
     LOG,
     NO_COLOR,
     AWS_ACCESS_KEY_ID,

@@ -11,17 +11,19 @@ use std::{
     time::Duration,
 };
 
-use autoscalebot_core::{event::Event, names::ProcessName, step::State};
+use autoscalebot_core::{event::Event, moment::Moment, names::ProcessName, step::State};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     bot::Bot,
     build::{self, BuildError, Manner},
+    command::Commander,
     config::{Config, ProcessConfig},
     notification::dispatch::Outlets,
     scaling::Scale,
     shared::Shared,
+    store::Begins,
     telemetry,
 };
 
@@ -32,6 +34,7 @@ const HANDING_OVER: Duration = Duration::from_secs(60);
 pub struct Fleet {
     shared: Arc<Shared>,
     manner: Manner,
+    commander: Commander,
     bots: BTreeMap<ProcessName, Running>,
 }
 
@@ -47,18 +50,37 @@ struct Running {
 }
 
 impl Fleet {
-    /// Builds every bot, then starts them all.
+    /// Builds every bot, then starts them all, each with what the store knows of it.
     ///
     /// # Errors
     /// Everything that could not be built; nothing runs then.
-    pub fn start(config: Config, shared: Arc<Shared>, manner: Manner) -> Result<Self, Vec<BuildError>> {
+    pub async fn start(config: Config, shared: Arc<Shared>, manner: Manner) -> Result<Self, Vec<BuildError>> {
         let bots = build_all(&config.processes.iter().collect(), &shared, &manner)?;
-        let mut fleet = Self { shared, manner, bots: BTreeMap::new() };
-        for ((process, config), bot) in config.processes.into_iter().zip(bots) {
-            let state = State::new(&bot.policy);
-            fleet.bots.insert(process, Running::start(bot, Fingerprint::of(&config), state));
+        let mut remembered = match &manner.store {
+            Some(store) => store.remembered(&shared.host).await,
+            None => BTreeMap::new(),
+        };
+        let mut fleet = Self { shared, manner, commander: Commander::default(), bots: BTreeMap::new() };
+        for ((process, config), mut bot) in config.processes.into_iter().zip(bots) {
+            let (state, begins) = match remembered.remove(&process) {
+                Some(remembered) => {
+                    let as_before = remembered.is_measured_as(&bot);
+                    // Other settings may have given another order.
+                    bot.unsettled = remembered.unsettled.filter(|_| remembered.spec == *bot.spec);
+                    (remembered.state.carried_over(&bot.policy, as_before), Begins::Resumed)
+                }
+                None => (State::new(&bot.policy), Begins::Start),
+            };
+            let running = Running::start(bot, Fingerprint::of(&config), state, begins, &fleet.manner, &fleet.commander);
+            fleet.bots.insert(process, running);
         }
         Ok(fleet)
+    }
+
+    /// Reaches every bot of this fleet, now and after a reload.
+    #[must_use]
+    pub fn commander(&self) -> Commander {
+        self.commander.clone()
     }
 
     /// Takes over other settings. Processes whose settings are the same are not touched; changed ones go on with what is
@@ -86,24 +108,27 @@ impl Fleet {
         let removed: Vec<_> = self.bots.keys().filter(|process| !changes.contains_key(*process)).cloned().collect();
         for process in removed {
             if let Some(running) = self.bots.remove(&process) {
-                running.tell(&process, &self.shared, "removed");
+                running.tell(&process, &self.shared, &self.manner, "removed");
                 running.end().await;
+                self.commander.close(&process);
+                self.manner.watchers.iter().for_each(|watcher| watcher.left(&process));
             }
             changes.insert(process, "removed");
         }
         for ((process, config), bot) in processes.into_iter().zip(bots) {
-            let state = match self.bots.remove(&process) {
-                None => State::new(&bot.policy),
+            let (state, begins) = match self.bots.remove(&process) {
+                None => (State::new(&bot.policy), Begins::Start),
                 Some(running) => {
                     let as_before = running.settings.measured == Fingerprint::of(&config).measured;
-                    match running.end().await {
+                    let state = match running.end().await {
                         Some(state) => state.carried_over(&bot.policy, as_before),
                         None => State::new(&bot.policy),
-                    }
+                    };
+                    (state, Begins::Settings)
                 }
             };
-            let running = Running::start(bot, Fingerprint::of(&config), state);
-            running.tell(&process, &self.shared, changes[&process]);
+            let running = Running::start(bot, Fingerprint::of(&config), state, begins, &self.manner, &self.commander);
+            running.tell(&process, &self.shared, &self.manner, changes[&process]);
             self.bots.insert(process, running);
         }
         changes.retain(|_, change| *change != "unchanged");
@@ -116,6 +141,7 @@ impl Fleet {
         // One line in the log, however many processes there are; and every outlet hears of it.
         if let Some((process, _)) = self.bots.first_key_value() {
             telemetry::happened(process, &event);
+            see(process, &self.shared.clock.now(), &event, &self.manner);
         }
         let outlets = self.bots.iter().map(|(process, running)| (process, &running.outlets));
         Outlets::tell_each_once(outlets, self.shared.clock.now(), &event);
@@ -172,7 +198,12 @@ impl Fleet {
         }
         let flush = futures_util::future::join_all(outlets.iter().map(|outlets| outlets.flush(limit / 4)));
         let stop = futures_util::future::join_all(platforms.iter().map(|platform| platform.shutdown(limit / 2)));
-        futures_util::future::join(flush, stop).await;
+        let keep = async {
+            if let Some(store) = &self.manner.store {
+                store.flush(limit / 4).await;
+            }
+        };
+        futures_util::future::join3(flush, stop, keep).await;
         drop((outlets, platforms));
         if let Some(guests) = &self.shared.host.guests {
             guests.finish(limit.saturating_sub(self.shared.clock.now().since(&started))).await;
@@ -181,11 +212,21 @@ impl Fleet {
 }
 
 impl Running {
-    fn start(bot: Bot, settings: Fingerprint, state: State) -> Self {
+    fn start(
+        mut bot: Bot,
+        settings: Fingerprint,
+        state: State,
+        begins: Begins,
+        manner: &Manner,
+        commander: &Commander,
+    ) -> Self {
         let stop = CancellationToken::new();
+        bot.recorder = manner.store.as_ref().map(|store| store.recorder(&bot, begins));
+        bot.watchers.iter().for_each(|watcher| watcher.joined(&bot));
+        let inbox = commander.open(&bot.process);
         let (platform, outlets, protection) = (bot.platform.clone(), bot.outlets.clone(), bot.protection());
         let remarks = bot.remarks.clone();
-        let task = tokio::spawn(bot.run(state, stop.clone()));
+        let task = tokio::spawn(bot.run(state, inbox, stop.clone()));
         Self { settings, platform, outlets, remarks, protection, stop, task }
     }
 
@@ -202,10 +243,19 @@ impl Running {
         }
     }
 
-    fn tell(&self, process: &ProcessName, shared: &Shared, change: &str) {
-        let event = Event::SettingsReloaded { change: change.to_owned() };
+    fn tell(&self, process: &ProcessName, shared: &Shared, manner: &Manner, change: &str) {
+        let (event, now) = (Event::SettingsReloaded { change: change.to_owned() }, shared.clock.now());
         telemetry::happened(process, &event);
-        self.outlets.tell(process, shared.clock.now(), &event);
+        see(process, &now, &event, manner);
+        self.outlets.tell(process, now, &event);
+    }
+}
+
+/// Shows an event that is not a bot's own to those who see everything.
+fn see(process: &ProcessName, now: &Moment, event: &Event, manner: &Manner) {
+    manner.watchers.iter().for_each(|watcher| watcher.told(process, now, event));
+    if let Some(store) = &manner.store {
+        store.event(process, now, event);
     }
 }
 
@@ -221,7 +271,7 @@ struct Fingerprint {
 
 impl Fingerprint {
     fn of(config: &ProcessConfig) -> Self {
-        let ProcessConfig { signals, scaling, notification, own } = config;
+        let ProcessConfig { signals, scaling, notification, own, shown: _ } = config;
         let mut measured = DefaultHasher::new();
         (scaling.backend, scaling.settings.to_string()).hash(&mut measured);
         for signal in signals {

@@ -7,10 +7,12 @@
 //! user.
 
 pub mod aws;
+pub mod board;
 pub mod bot;
 pub mod broker;
 pub mod build;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod environment;
 pub mod fleet;
@@ -19,10 +21,12 @@ pub mod host;
 pub mod http;
 pub mod measurement;
 pub mod notification;
+pub mod policy;
 pub mod program;
 pub mod protection;
 pub mod scaling;
 pub mod schedule;
 pub mod secret;
 pub mod shared;
+pub mod store;
 pub mod telemetry;

@@ -13,10 +13,10 @@ use autoscalebot_core::{
     event::Event,
     moment::Moment,
     names::ProcessName,
-    step::{Outcome, Settled, State},
+    step::{Settled, State},
 };
 use autoscalebot_engine::{
-    bot::{Bot, Tick, Watch},
+    bot::{Bot, Tick, Ticked, Watch},
     build::{self, Manner},
     clock::{Clock, SystemClock},
     config::load,
@@ -60,7 +60,7 @@ struct Stepped {
 struct Told(Mutex<Vec<Notice>>);
 
 impl Watch for Told {
-    fn ticked(&self, _: &ProcessName, _: &Moment, _: &Outcome) {}
+    fn ticked(&self, _: &ProcessName, _: &Ticked<'_>) {}
 
     fn told(&self, process: &ProcessName, at: &Moment, event: &Event) {
         let (process, event, id) = (process.clone(), event.clone(), uuid::Uuid::nil());
@@ -142,7 +142,7 @@ impl Bots {
         let shared = Shared::new(Arc::new(SystemClock::new()), host.clone());
         let timeless = Shared::new(clock.clone(), host);
         let told = Arc::new(Told::default());
-        let manner = Manner { dry_run: false, watcher: Some(told.clone()) };
+        let manner = Manner { watchers: vec![told.clone()], ..Manner::default() };
         let _entered = pool::runtime().enter();
         let mut bots = BTreeMap::new();
         for (process, config) in &loaded.config.processes {

@@ -8,7 +8,7 @@ use autoscalebot_engine::{
     clock::{Clock, SystemClock},
     config::{
         ProcessConfig,
-        assemble::{Origin, Source},
+        assemble::Origin,
         load::{self, Explained},
         resolve_time_zone,
     },
@@ -48,7 +48,7 @@ pub fn run(settings: Option<&str>, online: bool, around: &Surroundings) -> Exit 
 /// is connected to. Fails with the exit code for wrong settings when they contradict each other.
 fn built(explained: &Explained, around: &Surroundings) -> Result<BTreeMap<ProcessName, String>, Exit> {
     let shared = Shared::new(Arc::new(SystemClock::new()), around.host.clone());
-    let manner = Manner { dry_run: true, watcher: None };
+    let manner = Manner { dry_run: true, ..Manner::default() };
     let runtime = command::runtime(1)?;
     let entered = runtime.enter();
     let mut words = BTreeMap::new();
@@ -94,7 +94,7 @@ fn describe(explained: &Explained, built: &BTreeMap<ProcessName, String>, now: &
         let values: Vec<String> = own.iter().map(|(_, origin)| shown(origin)).collect();
         let value_width = values.iter().map(|value| value.chars().count()).max().unwrap_or_default().min(48);
         for ((path, origin), value) in own.iter().zip(&values) {
-            let _ = writeln!(text, "  {path:<width$}  {value:<value_width$}  {}", whence(origin, explained));
+            let _ = writeln!(text, "  {path:<width$}  {value:<value_width$}  {}", explained.whence(origin));
         }
         text.push_str(&in_force(config, now));
         if let Some(words) = built.get(process) {
@@ -109,20 +109,6 @@ fn shown(origin: &Origin) -> String {
         serde_json::Value::Null => "-".to_owned(),
         serde_json::Value::String(text) if text.is_empty() => "-".to_owned(),
         value => value.to_string(),
-    }
-}
-
-fn whence(origin: &Origin, explained: &Explained) -> String {
-    match &origin.source {
-        Source::Default => "default".to_owned(),
-        Source::File(_) if !explained.document.has_text => explained.document.file.clone(),
-        Source::File(byte) => {
-            format!("{}:{}", explained.document.file, explained.document.line_and_column(*byte).0)
-        }
-        Source::Environment(names) => {
-            let names: Vec<String> = names.iter().map(|name| format!("${name}")).collect();
-            names.join(", ")
-        }
     }
 }
 

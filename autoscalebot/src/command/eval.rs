@@ -91,7 +91,7 @@ async fn evaluate(
     samples: usize,
 ) -> Result<Tick, BuildError> {
     // Nothing is ordered anyway; a dry platform makes that certain.
-    let manner = Manner { dry_run: true, watcher: None };
+    let manner = Manner { dry_run: true, ..Manner::default() };
     let platform = build::platform(process, config, shared, &manner)?;
     let bot = build::bot(process, config, platform, 0.0, shared, &manner)?;
     Ok(bot.evaluate(samples).await)

@@ -15,8 +15,10 @@ use std::{
 use autoscalebot_core::registry::Backend;
 use autoscalebot_engine::{
     config::{Config, ConfigErrors},
+    environment,
     host::Host,
     scaling::local::Local,
+    store::Place,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -57,6 +59,19 @@ pub async fn farewell(host: &Host) {
     if let Some(guests) = &host.guests {
         guests.finish(FAREWELL).await;
     }
+}
+
+/// Where the store is, by a wish, the environment, and the current folder.
+///
+/// # Errors
+/// The exit code when the wish cannot be; the reason is printed.
+pub fn store_place(wish: Option<&str>, around: &Surroundings) -> Result<Option<Place>, Exit> {
+    let environment = &around.host.environment;
+    let wish = wish.or_else(|| environment.get(environment::STORE.name));
+    Place::find(wish, environment, &around.folder).map_err(|problem| {
+        eprintln!("error: {problem}");
+        Exit::REFUSED
+    })
 }
 
 /// The runtime that carries everything that waits.

@@ -6,11 +6,13 @@
 use std::{sync::Arc, time::Duration};
 
 use autoscalebot_engine::{
+    board::Board,
     build::Manner,
     clock::SystemClock,
     config::{ConfigErrors, load},
     fleet::Fleet,
     shared::Shared,
+    store::{self, Keep, Place, Store},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
@@ -26,9 +28,25 @@ const TOGETHER: Duration = Duration::from_millis(500);
 /// Threads that carry bots. Bots wait nearly all of their time; more threads only cost memory and wake-ups.
 const MOST_WORKERS: usize = 2;
 
+/// How to run.
+pub struct Wish {
+    /// The settings.
+    pub settings: Option<String>,
+    /// Decide and tell, but never scale.
+    pub dry_run: bool,
+    /// Where history is kept.
+    pub store: Option<String>,
+    /// For how long.
+    pub keep: Keep,
+}
+
 /// Runs until stopped.
-pub fn run(settings: Option<&str>, dry_run: bool, around: &Surroundings) -> Exit {
-    let loaded = match load::load(settings, &around.folder, &around.host) {
+pub fn run(wish: &Wish, around: &Surroundings) -> Exit {
+    let place = match command::store_place(wish.store.as_deref(), around) {
+        Ok(place) => place,
+        Err(code) => return code,
+    };
+    let loaded = match load::load_with_words(wish.settings.as_deref(), &around.folder, &around.host) {
         Ok(loaded) => loaded,
         Err(errors) => return command::refuse(&errors, around),
     };
@@ -36,13 +54,13 @@ pub fn run(settings: Option<&str>, dry_run: bool, around: &Surroundings) -> Exit
         Ok(runtime) => runtime,
         Err(code) => return code,
     };
-    let code = runtime.block_on(serve(loaded, settings, dry_run, around));
+    let code = runtime.block_on(serve(loaded, place, wish, around));
     // Whatever still blocks a thread (a name that is being looked up) must not hold up the exit.
     runtime.shutdown_background();
     code
 }
 
-async fn serve(loaded: load::Loaded, settings: Option<&str>, dry_run: bool, around: &Surroundings) -> Exit {
+async fn serve(loaded: load::Loaded, place: Option<Place>, wish: &Wish, around: &Surroundings) -> Exit {
     let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = signals else {
         eprintln!("error: the system does not let us receive signals");
@@ -50,8 +68,12 @@ async fn serve(loaded: load::Loaded, settings: Option<&str>, dry_run: bool, arou
     };
     let load::Loaded { config, warnings, path, name } = loaded;
     let processes: Vec<_> = config.processes.keys().map(ToString::to_string).collect();
-    let shared = Shared::new(Arc::new(SystemClock::new()), around.host.clone());
-    let mut fleet = match Fleet::start(config, shared, Manner { dry_run, watcher: None }) {
+    let (settings, dry_run) = (wish.settings.as_deref(), wish.dry_run);
+    let (clock, store) = open_store(place, wish.keep).await;
+    let shared = Shared::new(clock, around.host.clone());
+    let board = Board::new(around.host.clone());
+    let manner = Manner { dry_run, watchers: vec![board], store };
+    let mut fleet = match Fleet::start(config, shared, manner).await {
         Ok(fleet) => fleet,
         Err(errors) => {
             for error in &errors {
@@ -85,6 +107,20 @@ async fn serve(loaded: load::Loaded, settings: Option<&str>, dry_run: bool, arou
     Exit::FINE
 }
 
+/// The clock goes on where that of the run before stopped, so that what was known then still means the same.
+async fn open_store(place: Option<Place>, keep: Keep) -> (Arc<SystemClock>, Option<Arc<Store>>) {
+    let Some(place) = place else { return (Arc::new(SystemClock::new()), None) };
+    let shown = place.shown();
+    let found = store::find(place, keep).await;
+    match found.error() {
+        None => info!(store = shown, "history is kept"),
+        Some(error) => warn!(error, "the store cannot be opened; bots run, and history is kept once it can be"),
+    }
+    let clock = Arc::new(found.reached.as_ref().map_or_else(SystemClock::new, SystemClock::after));
+    let store = found.start(clock.clone());
+    (clock, Some(store))
+}
+
 async fn first(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
     tokio::select! {
         _ = terminate.recv() => "SIGTERM",
@@ -107,7 +143,7 @@ async fn once_more(terminate: &mut Signal, interrupt: &mut Signal) {
 }
 
 async fn reload(fleet: &mut Fleet, settings: Option<&str>, around: &Surroundings) {
-    let problems = match load::load(settings, &around.folder, &around.host) {
+    let problems = match load::load_with_words(settings, &around.folder, &around.host) {
         Err(errors) => problems(&errors),
         Ok(loaded) => {
             for warning in &loaded.warnings {

@@ -30,7 +30,7 @@ pub const BACKENDS: &[Entry<dyn Decide, Terms>] =
     &[entry::<consecutive_threshold::ConsecutiveThreshold>(), entry::<average_threshold::AverageThreshold>()];
 
 /// Which way a decision points.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// More processes.

@@ -11,5 +11,4 @@ pub mod pause;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
 pub mod redis;
-#[cfg(feature = "sql")]
 pub mod sql;

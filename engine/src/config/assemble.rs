@@ -126,7 +126,7 @@ impl Assembler<'_> {
         let own = Given { path: name.clone(), span: key.span, values: process.own, assumed: Vec::new() };
         let own = self.common::<busy::Settings>(&all, &own);
         let signals = signals.into_iter().collect::<Option<_>>()?;
-        Some(ProcessConfig { signals, scaling: scaling?, notification: notification?, own: own? })
+        Some(ProcessConfig { signals, scaling: scaling?, notification: notification?, own: own?, shown: None })
     }
 
     /// On Heroku the environment says which app this is: for a process without a platform, and for Heroku without a name.

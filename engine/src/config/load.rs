@@ -1,10 +1,13 @@
 //! From what the user named to settings: find the file, read it, put it together.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
-    Config, ConfigErrors,
-    assemble::{Origin, assemble, is_ours},
+    Config, ConfigErrors, ShownSetting,
+    assemble::{Origin, Source, assemble, is_ours},
     error::{Finding, Findings},
     json, python, toml,
     tree::{Content, DEEPEST_LEVELS, Document, LARGEST_FILE_BYTES, MOST_NODES, Node},
@@ -61,6 +64,39 @@ pub fn load(source: Option<&str>, folder: &Path, host: &Host) -> Result<Loaded, 
 /// Everything that is wrong with them.
 pub fn explain(source: Option<&str>, folder: &Path, host: &Host) -> Result<Explained, ConfigErrors> {
     read(source, folder, host, true)
+}
+
+/// The same as [`load`], with every process's settings for people.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn load_with_words(source: Option<&str>, folder: &Path, host: &Host) -> Result<Loaded, ConfigErrors> {
+    let mut explained = read(source, folder, host, true)?;
+    let mut words: BTreeMap<&str, Vec<ShownSetting>> = BTreeMap::new();
+    for origin in &explained.origins {
+        if let Some((process, path)) = origin.path.split_once('.') {
+            let (path, value) = (path.to_owned(), origin.value.clone());
+            words.entry(process).or_default().push(ShownSetting { path, value, source: explained.whence(origin) });
+        }
+    }
+    for (process, config) in &mut explained.loaded.config.processes {
+        config.shown = Some(words.remove(process.as_str()).unwrap_or_default().into());
+    }
+    Ok(explained.loaded)
+}
+
+impl Explained {
+    /// Where a setting came from, in words.
+    #[must_use]
+    pub fn whence(&self, origin: &Origin) -> String {
+        let file = &self.document.file;
+        match &origin.source {
+            Source::Default => "default".to_owned(),
+            Source::File(_) if !self.document.has_text => file.clone(),
+            Source::File(byte) => format!("{file}:{}", self.document.line_and_column(*byte).0),
+            Source::Environment(names) => names.iter().map(|name| format!("${name}")).collect::<Vec<_>>().join(", "),
+        }
+    }
 }
 
 fn read(source: Option<&str>, folder: &Path, host: &Host, explain: bool) -> Result<Explained, ConfigErrors> {

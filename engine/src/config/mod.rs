@@ -22,10 +22,11 @@ mod toml;
 pub mod tree;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use autoscalebot_core::{busy, decision, names::ProcessName};
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::error::ConfigErrors;
@@ -50,6 +51,19 @@ pub struct ProcessConfig {
     pub notification: NotificationConfig,
     /// What is the process's own: how it is protected while it works.
     pub own: busy::Settings,
+    /// All of this for people, without secrets; nothing when nobody asked for it.
+    pub shown: Option<Arc<[ShownSetting]>>,
+}
+
+/// One setting in force, as it may be shown to anybody who may see settings at all.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShownSetting {
+    /// Which one: `decision.settings.min_processes`.
+    pub path: String,
+    /// Its value; fixed text when it is secret.
+    pub value: Value,
+    /// Where the value came from: `default`, `autoscale_settings.toml:12`, `$WEB_URL`.
+    pub source: String,
 }
 
 /// One measurement with its decision.

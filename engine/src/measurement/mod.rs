@@ -18,7 +18,6 @@ pub mod heroku_service_time;
 pub mod huey;
 #[cfg(feature = "nats")]
 pub mod nats_consumer;
-#[cfg(feature = "sql")]
 pub mod procrastinate;
 pub mod queue;
 #[cfg(feature = "rabbitmq")]
@@ -30,7 +29,6 @@ pub mod response_time;
 pub mod rq;
 pub mod saq;
 pub mod sidekiq;
-#[cfg(feature = "sql")]
 pub mod sql_query;
 pub mod sqs_queue;
 pub mod url;
@@ -72,9 +70,7 @@ pub const BACKENDS: &[Entry<dyn Measure, Context>] = &[
     entry::<rabbitmq_queue::RabbitmqQueue>(),
     #[cfg(feature = "nats")]
     entry::<nats_consumer::NatsConsumer>(),
-    #[cfg(feature = "sql")]
     entry::<procrastinate::Procrastinate>(),
-    #[cfg(feature = "sql")]
     entry::<sql_query::SqlQuery>(),
     entry::<sqs_queue::SqsQueue>(),
     entry::<redis_list::RedisList>(),

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use autoscalebot_core::{event::Event, step::State};
-use autoscalebot_engine::clock::{Clock as _, SystemClock};
+use autoscalebot_engine::{
+    clock::{Clock as _, SystemClock},
+    command::Commander,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::scripted::{Act, Platform, Script, Witness, bot};
@@ -15,7 +18,8 @@ async fn run(script: &Script, platform: &Platform, length: Duration) -> Vec<Even
     let witness = Arc::new(Witness::default());
     let bot = bot(script, platform, TEN, &witness);
     let (state, stop) = (State::new(&bot.policy), CancellationToken::new());
-    let task = tokio::spawn(bot.run(state, stop.clone()));
+    let inbox = Commander::default().open(&bot.process);
+    let task = tokio::spawn(bot.run(state, inbox, stop.clone()));
     tokio::time::sleep(length).await;
     stop.cancel();
     task.await.unwrap();
@@ -113,7 +117,8 @@ async fn someone_elses_change_is_told_and_respected() {
     let witness = Arc::new(Witness::default());
     let bot = bot(&Script::of([Act::Read(800.0)]), &platform, TEN, &witness);
     let (state, stop) = (State::new(&bot.policy), CancellationToken::new());
-    let task = tokio::spawn(bot.run(state, stop.clone()));
+    let inbox = Commander::default().open(&bot.process);
+    let task = tokio::spawn(bot.run(state, inbox, stop.clone()));
     tokio::time::sleep(Duration::from_secs(15)).await;
     platform.set(3);
     tokio::time::sleep(Duration::from_secs(30)).await;

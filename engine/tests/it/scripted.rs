@@ -2,31 +2,29 @@
 
 use std::{
     collections::VecDeque,
-    num::NonZeroUsize,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use autoscalebot_core::{
-    bounds::{Bounds, ByTimeOfDay},
     busy::Protection,
-    decision::{BACKENDS, Common, Terms},
+    decision::Common,
     event::Event,
     moment::Moment,
     names::ProcessName,
     rapid::RapidLimit,
-    registry::find,
     sample::{CountsAs, Reading},
-    step::{Order, Outcome, Policy, Signal},
+    step::Order,
     units::Finite,
 };
 use autoscalebot_engine::{
-    bot::{Bot, Measuring, Watch},
+    bot::{Bot, Measuring, Ticked, Watch},
     clock::SystemClock,
     environment::Environment,
     measurement::{Measure, MeasureError, Measured},
     notification::dispatch::Outlets,
+    policy::{PolicySpec, SignalSpec},
     scaling::{Scale, ScaleError, Scaled},
     schedule::Schedule,
     shared::Shared,
@@ -171,7 +169,7 @@ impl Witness {
 }
 
 impl Watch for Witness {
-    fn ticked(&self, _: &ProcessName, _: &Moment, _: &Outcome) {}
+    fn ticked(&self, _: &ProcessName, _: &Ticked<'_>) {}
 
     fn told(&self, _: &ProcessName, _: &Moment, event: &Event) {
         self.events.lock().unwrap().push(event.clone());
@@ -180,26 +178,12 @@ impl Watch for Witness {
 
 /// A bot with the original's defaults (400, 1200, up after 3, down after 5, wait 5 s), measuring every `interval`.
 pub fn bot(script: &Script, platform: &Platform, interval: Duration, witness: &Arc<Witness>) -> Bot {
-    let terms = Terms { common: Common::default(), unit: "ms".into(), backend: "Test", process: String::new() };
-    let decide = find(BACKENDS, "ConsecutiveThreshold").map(|entry| (entry.build)(&serde_json::json!({}), &terms));
-    let bounds = Bounds::new(ByTimeOfDay::always(1), ByTimeOfDay::always(3), jiff::tz::TimeZone::UTC);
-    let signal = Signal {
-        backend: "Script".into(),
-        decide: decide.unwrap().unwrap(),
-        bounds: bounds.unwrap(),
-        history_length: NonZeroUsize::new(10).unwrap(),
-        sees_work: false,
-    };
     let shared = Shared::new(Arc::new(SystemClock::new()), Environment::default());
+    let spec = spec(interval);
     Bot {
         process: ProcessName::new("web").unwrap(),
-        policy: Policy {
-            signals: vec![signal],
-            wait_after_scale: Duration::from_secs(5),
-            repeat: Duration::from_secs(3600),
-            rapid: RapidLimit { scales: 5, period: Duration::from_secs(60) },
-            protection: Protection::default(),
-        },
+        policy: spec.build("web", &shared.host).unwrap(),
+        spec: Arc::new(spec),
         measuring: vec![Measuring {
             measure: Box::new(script.clone()),
             schedule: Schedule::new(interval, Duration::ZERO, 0.0),
@@ -207,7 +191,30 @@ pub fn bot(script: &Script, platform: &Platform, interval: Duration, witness: &A
         remarks: Vec::new(),
         platform: Arc::new(platform.clone()),
         outlets: Outlets::default(),
-        watcher: Some(witness.clone()),
+        shown: None,
+        is_dry_run: false,
+        watchers: vec![witness.clone()],
+        recorder: None,
+        unsettled: None,
         shared,
+    }
+}
+
+/// What [`bot`] decides by: of a measurement that exists, as everything that is stored names one.
+pub fn spec(interval: Duration) -> PolicySpec {
+    PolicySpec {
+        signals: vec![SignalSpec {
+            measurement: "ResponseTime".to_owned(),
+            unit: "ms".to_owned(),
+            sees_work: false,
+            interval,
+            decision: "ConsecutiveThreshold".to_owned(),
+            settings: serde_json::json!({}),
+            common: Common { time_zone: Some("UTC".to_owned()), ..Common::default() },
+        }],
+        wait_after_scale: Duration::from_secs(5),
+        repeat: Duration::from_secs(3600),
+        rapid: RapidLimit { scales: 5, period: Duration::from_secs(60) },
+        protection: Protection::default(),
     }
 }

@@ -14,7 +14,6 @@ mod dramatiq_rabbitmq;
 mod huey;
 #[cfg(feature = "nats")]
 mod nats;
-#[cfg(feature = "sql")]
 mod procrastinate;
 mod rabbitmq_queue;
 mod redis_libraries;
@@ -27,7 +26,6 @@ mod saq;
 mod scripted;
 mod services;
 mod sidekiq;
-#[cfg(feature = "sql")]
 mod sql_query;
 mod sqs;
 mod support;
@@ -61,11 +59,9 @@ const FILES: &[(&str, Claims)] = &[
     ("rabbitmq_queue", rabbitmq_queue::claims),
     #[cfg(feature = "nats")]
     ("nats", nats::claims),
-    #[cfg(feature = "sql")]
     ("procrastinate", procrastinate::claims),
     ("redis_plain", redis_plain::claims),
     ("redis_server", redis_server::claims),
-    #[cfg(feature = "sql")]
     ("sql_query", sql_query::claims),
     ("sqs", sqs::claims),
 ];

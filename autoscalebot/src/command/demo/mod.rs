@@ -106,8 +106,9 @@ async fn play(config: Config, pace: Pace, plain: bool, around: &Surroundings) ->
     let start = shared.clock.now();
     let (narrator, mut news) = Narrator::new(start);
     let narrator = Arc::new(narrator);
-    let manner = Manner { dry_run: false, watcher: Some(narrator.clone()) };
+    let manner = Manner { watchers: vec![narrator.clone()], ..Manner::default() };
     let fleet = Fleet::start(config, shared.clone(), manner)
+        .await
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
     let visitors = Arc::new(Visitors::default());
     let load = tokio::spawn(load::send(address.clone(), pace, start, shared.clone(), visitors.clone()));

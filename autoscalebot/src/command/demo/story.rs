@@ -5,10 +5,8 @@ use std::{
     time::Duration,
 };
 
-use autoscalebot_core::{
-    bounds::Range, event::Event, moment::Moment, names::ProcessName, sample::CountsAs, step::Outcome,
-};
-use autoscalebot_engine::bot::Watch;
+use autoscalebot_core::{bounds::Range, event::Event, moment::Moment, names::ProcessName, sample::CountsAs};
+use autoscalebot_engine::bot::{Ticked, Watch};
 use tokio::sync::mpsc;
 
 /// Readings that are kept: more than the longest demo makes.
@@ -120,12 +118,9 @@ impl Narrator {
 }
 
 impl Watch for Narrator {
-    fn ticked(&self, _: &ProcessName, at: &Moment, outcome: &Outcome) {
-        let measured = outcome.events.iter().find_map(|event| match event {
-            Event::Measured { sample, .. } => Some(sample),
-            _ => None,
-        });
-        let Some(sample) = measured else { return };
+    fn ticked(&self, _: &ProcessName, tick: &Ticked<'_>) {
+        let Ticked { at, samples, outcome, .. } = tick;
+        let Some((_, sample)) = samples.first() else { return };
         let outcome_of = match &sample.outcome {
             Ok(reading) => Ok(reading.number().map_or(f64::NAN, |number| number.get())),
             Err(failure) => Err((failure.message.clone(), failure.counts_as == CountsAs::High)),

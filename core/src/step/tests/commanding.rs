@@ -14,9 +14,7 @@ fn seconds(seconds: u64) -> Option<Duration> {
 
 #[test]
 fn a_pause_keeps_the_decision_and_withholds_the_order() {
-    for (scope, up, down) in
-        [(Scope::All, false, false), (Scope::Up, false, true), (Scope::Down, true, false)]
-    {
+    for (scope, up, down) in [(Scope::All, false, false), (Scope::Up, false, true), (Scope::Down, true, false)] {
         let mut bot = Bot::with_bounds(1, 9, 5);
         say(&mut bot, Command::Pause { scope, length: None });
         let outcome = bot.look("99");

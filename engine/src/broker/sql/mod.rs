@@ -13,8 +13,8 @@
 
 mod cell;
 mod error;
-mod postgres;
-mod sqlite;
+pub mod postgres;
+pub mod sqlite;
 
 pub use cell::{Cell, Row};
 

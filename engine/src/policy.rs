@@ -1,0 +1,110 @@
+//! What a bot decides by, as a value: it can be stored beside what was decided, and made into the very policy again.
+//!
+//! A policy of the core holds backends, which are code. This is what they are made from, without what is secret and
+//! without what only measuring needs. There is one way from settings to a policy, and it leads through here; so a
+//! decision of last week is replayed by what was in force last week, whatever the settings say today.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use autoscalebot_core::{
+    bounds::Bounds,
+    busy::Protection,
+    decision::{self, Terms},
+    rapid::RapidLimit,
+    registry::Problem,
+    step::{Policy, Signal},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    config::resolve_time_zone,
+    host::{DECISION, Host, MEASUREMENT},
+};
+
+/// What a bot decides by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PolicySpec {
+    /// In the order of the settings.
+    pub signals: Vec<SignalSpec>,
+    /// How long to wait after a scale.
+    pub wait_after_scale: Duration,
+    /// How often a lasting condition is told again.
+    pub repeat: Duration,
+    /// What counts as too rapid.
+    pub rapid: RapidLimit,
+    /// How the process is protected while it works.
+    pub protection: Protection,
+}
+
+/// One measurement with its decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SignalSpec {
+    /// Name of the measurement backend.
+    pub measurement: String,
+    /// The unit of its readings; empty when there is none.
+    pub unit: String,
+    /// Whether it sees the work in a queue.
+    pub sees_work: bool,
+    /// How often it is measured.
+    pub interval: Duration,
+    /// Name of the decision backend.
+    pub decision: String,
+    /// Its own settings.
+    pub settings: Value,
+    /// What every decision has. Its time zone is always named here, as far as the machine's has a name.
+    pub common: decision::Common,
+}
+
+impl PolicySpec {
+    /// The policy for a process of this name.
+    ///
+    /// # Errors
+    /// What the backends do not accept, with the stage that it is about.
+    pub fn build(&self, process: &str, host: &Host) -> Result<Policy, (&'static str, Problem)> {
+        let signals = self.signals.iter().map(|signal| signal.build(process, host)).collect::<Result<_, _>>()?;
+        Ok(Policy {
+            signals,
+            wait_after_scale: self.wait_after_scale,
+            repeat: self.repeat,
+            rapid: self.rapid,
+            protection: self.protection,
+        })
+    }
+}
+
+impl SignalSpec {
+    fn build(&self, process: &str, host: &Host) -> Result<Signal, (&'static str, Problem)> {
+        let in_decision = |problem| ("decision", problem);
+        let measurement = MEASUREMENT.find(host, &self.measurement).map_err(|problem| ("measurement", problem))?.name;
+        let entry = DECISION.find(host, &self.decision).map_err(in_decision)?;
+        let terms = Terms {
+            common: self.common.clone(),
+            unit: Cow::Owned(self.unit.clone()),
+            backend: measurement,
+            process: process.to_owned(),
+        };
+        let about = |setting: &str| {
+            let setting = setting.to_owned();
+            move |text: String| in_decision(Problem::new(setting, text, ""))
+        };
+        let zone = resolve_time_zone(&self.common).map_err(about("time_zone"))?;
+        let (min, max) = (self.common.min_processes.clone(), self.common.max_processes.clone());
+        Ok(Signal {
+            backend: Arc::from(measurement),
+            decide: (entry.build)(&self.settings, &terms).map_err(in_decision)?,
+            bounds: Bounds::new(min, max, zone).map_err(about("min_processes"))?,
+            history_length: self.common.history_length,
+            sees_work: self.sees_work,
+        })
+    }
+
+    /// The two thresholds that its readings are held against, if its decision backend has such settings: at or below
+    /// the first is low, above the second is high.
+    #[must_use]
+    pub fn thresholds(&self, host: &Host) -> (Option<f64>, Option<f64>) {
+        let defaults = DECISION.find(host, &self.decision).map(|entry| (entry.defaults)()).unwrap_or_default();
+        let of = |name: &str| self.settings.get(name).or_else(|| defaults.get(name)).and_then(Value::as_f64);
+        (of("min_measurement_value"), of("max_measurement_value"))
+    }
+}

@@ -1,0 +1,63 @@
+//! What went wrong with the store, in words that name it and say what to do.
+
+use sqlx::error::ErrorKind;
+
+use super::place::Place;
+
+/// Whether the database is fine and only these rows were not to its taste, so that trying again cannot help.
+pub fn is_about_the_rows(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => {
+            // PostgreSQL: class 22 is data that cannot be kept, 23 a constraint.
+            let is_data = error.code().is_some_and(|code| code.len() == 5 && code.starts_with("22"));
+            is_data || error.kind() != ErrorKind::Other
+        }
+        sqlx::Error::Encode(_) | sqlx::Error::InvalidArgument(_) => true,
+        _ => false,
+    }
+}
+
+/// An error for people: which store, what, and the way out. No address.
+pub fn in_words(place: &Place, error: &sqlx::Error) -> String {
+    let store = place.shown();
+    let hint = hint(place, error);
+    format!("{store}: {}{hint}", detail(error))
+}
+
+fn detail(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => error.message().to_owned(),
+        sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::Tls(error) => format!("no secure connection: {error}"),
+        sqlx::Error::PoolTimedOut => "it did not answer in time".to_owned(),
+        sqlx::Error::Migrate(error) => format!("its tables are not as they should be: {error}"),
+        // The library's other words may repeat an address.
+        _ => "the connection was lost or the answer not understood".to_owned(),
+    }
+}
+
+/// What to do; empty when it is said already.
+fn hint(place: &Place, error: &sqlx::Error) -> &'static str {
+    let code = match error {
+        sqlx::Error::Database(error) => error.code().map(|code| code.into_owned()).unwrap_or_default(),
+        sqlx::Error::Io(_) => return "; check that the folder exists and may be written, or set --store",
+        sqlx::Error::Migrate(_) => return "; is it from a newer autoscalebot?",
+        _ => return "",
+    };
+    match place {
+        // The lowest byte of SQLite's code is the kind of error.
+        Place::Sqlite(_) => match code.parse::<u32>().unwrap_or_default() & 0xff {
+            8 | 14 => "; check that the folder exists and may be written, or set --store",
+            11 | 26 => "; the file is damaged or no database: move it away, and a new one is begun",
+            13 => "; make room on the disk, or let less be kept with --store-max-mb",
+            _ => "",
+        },
+        Place::Postgres(_) => match code.get(..2) {
+            Some("28") => "; check user and password",
+            Some("3D") => "; check the name of the database",
+            Some("42") => "; may this user make tables?",
+            Some("53") => "; the server has no more room or connections",
+            _ => "",
+        },
+    }
+}
