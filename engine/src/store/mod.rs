@@ -148,7 +148,13 @@ impl Remembered {
         let as_before = self.is_measured_as(bot);
         // Other settings may have given another order.
         bot.unsettled = self.unsettled.filter(|_| self.spec == *bot.spec);
-        self.state.carried_over(&bot.policy, as_before)
+        let mut state = self.state.carried_over(&bot.policy, as_before);
+        let now = bot.shared.clock.now();
+        for ((known, signal), spec) in state.signals.iter_mut().zip(&bot.policy.signals).zip(&bot.spec.signals) {
+            let longest = u32::try_from(signal.history_length.get()).unwrap_or(u32::MAX);
+            known.history.forget_older_than(spec.interval.saturating_mul(longest), &now);
+        }
+        state
     }
 
     /// Whether a bot measures the same at the same place as was measured before, so that old samples keep their meaning.

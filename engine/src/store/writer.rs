@@ -484,7 +484,7 @@ impl Opened {
         {
             return Ok(*id);
         }
-        let spec = super::record::text(&*row.version.spec);
+        let spec = super::record::text(&row.version.spec.storable());
         let settings = super::record::text(&row.version.shown.as_deref().unwrap_or_default());
         let newest = self.link.fetch(NEWEST_VERSION, &[process.into()]).await?;
         let newest = newest.first();
