@@ -31,15 +31,16 @@ function timeLabels(u, splits, _axis, _space, step) {
   });
 }
 
+/** @param {string|null} unit `null` for the chart of processes, which is the lowest and carries the labels of time */
 function axes(unit) {
   const common = { stroke: () => colour("muted"), font: FONT, grid: { stroke: () => colour("grid"), width: 1 }, ticks: { show: false } };
   return [
-    { ...common, values: timeLabels, space: 76, size: 36, gap: 6 },
-    { ...common, size: AXIS_WIDTH, gap: 8, space: 30, incrs: unit === null ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] : undefined, values: (u, splits) => splits.map(number) },
+    unit === null ? { ...common, values: timeLabels, space: 76, size: 36, gap: 6 } : { ...common, values: (u, splits) => splits.map(() => ""), space: 76, size: 8 },
+    { ...common, size: AXIS_WIDTH, gap: 8, space: unit === null ? 22 : 30, incrs: unit === null ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] : undefined, values: (u, splits) => splits.map(number) },
   ];
 }
 
-/** Lines at the thresholds, named, under the readings. */
+/** Lines at the thresholds, each with its name, which has a rim so that it can be read on top of the readings. */
 function drawThresholds(signal) {
   return (u) => {
     const ratio = uPlot.pxRatio, { ctx, bbox } = u;
@@ -59,7 +60,14 @@ function drawThresholds(signal) {
       // Above the upper line and below the lower one, except where that would leave the chart.
       const under = !above && y + 16 * ratio < bbox.top + bbox.height;
       ctx.textBaseline = under ? "top" : "bottom";
-      ctx.fillText(`${word} ${number(value)}`, bbox.left + bbox.width - 4 * ratio, y + (under ? 3 : -3) * ratio);
+      const name = `${word} ${number(value)}`, x = bbox.left + bbox.width - 4 * ratio;
+      ctx.setLineDash([]);
+      ctx.strokeStyle = colour("surface");
+      ctx.lineWidth = 4 * ratio;
+      ctx.lineJoin = "round";
+      ctx.strokeText(name, x, y + (under ? 3 : -3) * ratio);
+      ctx.lineWidth = ratio;
+      ctx.fillText(name, x, y + (under ? 3 : -3) * ratio);
     }
     ctx.restore();
   };
@@ -126,7 +134,7 @@ export function makeCharts(told) {
   }
 
   function readingPlot(signal, index) {
-    const height = (width) => (width < NARROW ? 168 : 208);
+    const height = (width) => (width < NARROW ? 150 : 184);
     const data = () => {
       const { mean, lowest, highest } = series.readings[index];
       return [series.at_ms, highest, lowest, mean];
@@ -137,7 +145,7 @@ export function makeCharts(told) {
       series: [{}, hidden, hidden, { stroke: () => colour("line"), width: 1.75, points: few }],
       bands: [{ series: [1, 2], fill: () => colour("spread") }],
       scales: { y: { range: () => [0, (Math.max(most(series.readings[index].highest), signal.high ?? 0, signal.low ?? 0) || 1) * 1.15] } },
-      hooks: { drawAxes: [drawThresholds(signal)], draw: [drawFailures(() => series.readings[index].failures)] },
+      hooks: { draw: [drawThresholds(signal), drawFailures(() => series.readings[index].failures)] },
     }, height), data(), box) };
   }
 
@@ -148,8 +156,8 @@ export function makeCharts(told) {
     return { height, data, make: (box) => new uPlot(options({
       axes: axes(null),
       series: [{}, edge, edge,
-        { stroke: () => colour("wanted"), width: 1.5, dash: [5, 4], paths: stepped, points: { show: false } },
-        { stroke: () => colour("running"), width: 2.25, paths: stepped, points: { show: false } }],
+        { stroke: () => colour("wanted"), width: 1.25, dash: [5, 4], paths: stepped, points: { show: false } },
+        { stroke: () => colour("running"), width: 3, paths: stepped, points: { show: false } }],
       bands: [{ series: [1, 2], fill: () => colour("band") }],
       scales: { y: { range: () => [0, Math.max(most(series.max), most(series.running), 1) + 0.6] } },
     }, height), data(), box) };

@@ -2,7 +2,7 @@
 //
 // The journal, the list under a process and the marks on its charts use the same words, made here. What the API calls a
 // reason is shown as it is; only the short "what" in front of it is ours.
-import { h, icon } from "./dom.js";
+import { fill, h, icon } from "./dom.js";
 import { clock, number, time } from "./words.js";
 
 /** Events that repeat what a decision in the same list already tells. */
@@ -54,26 +54,46 @@ function tellEvent(event) {
 
 /**
  * One form for both.
- * @returns {{key: string, at: string, process: string, what: string, why: string, facts: {label: string, text: string}[], sign: string, tone: string, kind: string}}
+ * @returns {{key: string, at: string, process: string, what: string, why: string, facts: {label: string, text: string}[], sign: string, tone: string, again: boolean}}
  */
 export function entry(kind, item) {
   const told = kind === "decision" ? tellDecision(item) : tellEvent(item);
   const facts = kind === "event" ? item.facts : [];
   const why = kind === "decision" ? item.reason.sentence : facts.find((fact) => fact.label === "Why")?.text ?? "";
   const key = kind === "decision" ? `d ${item.process} ${item.at}` : `e ${item.id}`;
-  return { ...told, key, kind, at: item.at, process: item.process, why, facts: facts.filter((fact) => fact.label !== "Why") };
+  return { ...told, key, again: kind === "decision" && ["dry_run", "failed"].includes(item.settled), at: item.at, process: item.process, why, facts: facts.filter((fact) => fact.label !== "Why") };
+}
+
+/** Entries that come again at every look, such as those of a dry run, are told once, with how often and since when. */
+export function makeFolding() {
+  /** @type {Map<string, {what: string, row: HTMLElement, times: number}>} */
+  const newest = new Map();
+  return {
+    /** @param {ReturnType<typeof entry>} one older than all before it @returns {HTMLElement|null} a row, or null when it was folded into one */
+    row(one, withProcess) {
+      const last = newest.get(one.process);
+      if (last && one.again && last.what === one.what) {
+        last.times += 1;
+        fill(last.row.querySelector(".entry-again"), `${last.times} times in a row, since `, time(one.at));
+        return null;
+      }
+      const row = entryRow(one, withProcess);
+      newest.set(one.process, { what: one.what, row, times: 1 });
+      return row;
+    },
+  };
 }
 
 /** What a reader of the screen, or a tooltip, is told of an entry. */
 export const inOneLine = (one) => `${clock(one.at)}: ${one.what}${one.why ? `, because ${one.why}` : ""}`;
 
-/** @param {ReturnType<typeof entry>} one @param {boolean} withProcess */
-export function entryRow(one, withProcess) {
+function entryRow(one, withProcess) {
   return h("li", { class: "entry", data: { tone: one.tone } },
     h("span", { class: "entry-sign" }, icon(one.sign)),
     h("span", { class: "entry-when" }, time(one.at)),
     h("div", { class: "entry-body" },
       h("p", { class: "entry-what" }, withProcess ? [h("a", { href: `#/process/${encodeURIComponent(one.process)}` }, one.process), " "] : null, one.what),
       one.why ? h("p", { class: "entry-why" }, one.why) : null,
+      one.again ? h("p", { class: "entry-again" }) : null,
       one.facts.length ? h("dl", { class: "facts" }, one.facts.map((fact) => h("div", {}, h("dt", {}, fact.label), h("dd", {}, fact.text)))) : null));
 }

@@ -65,7 +65,7 @@ export async function loadMarks(name, from, to, signal) {
 }
 
 /** The charts in words. */
-export function summary(series, marks, length) {
+export function summary(series, marks, length, following) {
   if (!series.at_ms.length) return "No data in this time yet.";
   const parts = series.signals.map((signal, i) => {
     const { mean, lowest, highest, failures } = series.readings[i];
@@ -80,5 +80,5 @@ export function summary(series, marks, length) {
   const running = series.running.filter((value) => value !== null);
   const ran = running.length ? `${Math.min(...running)} to ${Math.max(...running)} running` : "count unknown";
   const ups = marks.filter((one) => one.tone === "up").length, downs = marks.filter((one) => one.tone === "down").length;
-  return `${span(length)}: ${parts.join("; ")}; ${ran}; scaled up ${count(ups, "time")} and down ${count(downs, "time")}.`;
+  return `${following ? "The last" : "These"} ${span(length)}: ${parts.join("; ")}; ${ran}; scaled up ${count(ups, "time")} and down ${count(downs, "time")}.`;
 }

@@ -4,11 +4,13 @@
 // times in UTC, so that a link means the same moment everywhere.
 import { get } from "./api.js";
 import { field, fill, h, select, setText } from "./dom.js";
-import { entry, entryRow, KINDS, repeatsDecision } from "./entries.js";
+import { entry, KINDS, makeFolding, repeatsDecision } from "./entries.js";
 import { live, now, on, storeOff } from "./live.js";
 import { day } from "./words.js";
 
 const PAGE = 50;
+/** Of the API, for one press of "Older". */
+const MOST_PAGES = 5;
 const HALF_HOUR = 1_800_000;
 const WHEN = [["", "Any time"], ["1h", "The last hour"], ["24h", "The last 24 hours"], ["around", "Around a time"], ["between", "Between two times"]];
 
@@ -45,7 +47,7 @@ function source(path, kind, query, keep) {
 
 /** @param {HTMLElement} main */
 export function journal(main, _name, query) {
-  let ended = false, run = 0, sources = [], fresh = 0, lastDay = "";
+  let ended = false, run = 0, stale = false, sources = [], fresh = 0, lastDay = "", folding = makeFolding();
 
   const names = h("datalist", { id: "process-names" }, [...live.processes.keys()].map((name) => h("option", { value: name })));
   const process = h("input", { type: "search", list: "process-names", autocomplete: "off", placeholder: "All", value: query.get("process") ?? "" });
@@ -68,8 +70,8 @@ export function journal(main, _name, query) {
   const older = h("button", { type: "button", on: { click: () => more(run) } }, "Older");
   const newer = h("button", { type: "button", class: "newer", on: { click: reload } });
   const form = h("form", { class: "filters", "aria-label": "Filter", on: { submit: (event) => event.preventDefault(), change: reload } },
-    field("Process", process), names, field("Show", show), field("When", when), aroundField, fromField, toField,
-    h("label", { class: "check" }, changed, "Only changes"));
+    field("Process", process), names, field("Show", show), field("When", when),
+    h("label", { class: "check" }, changed, "Only changes"), aroundField, fromField, toField);
   const newerBox = h("div", { class: "newer-box" }, newer);
   fill(main, h("div", { class: "page-head" }, h("div", {}, h("h1", { tabindex: "-1" }, "Journal"), h("p", { class: "sub" }, "What was decided, what happened, and why.")), newerBox),
     form, h("section", { class: "card", "aria-label": "Entries" }, note, list, h("div", { class: "older-box" }, older)));
@@ -103,8 +105,10 @@ export function journal(main, _name, query) {
     run += 1;
     fresh = 0;
     lastDay = "";
+    folding = makeFolding();
     newer.hidden = true;
-    list.replaceChildren();
+    stale = true;
+    list.setAttribute("aria-busy", "true");
     const common = { process: process.value.trim(), ...stretch() };
     const wanted = SHOW[show.value] ?? { events: [{ kind: show.value }] };
     const everything = show.value === "";
@@ -128,35 +132,48 @@ export function journal(main, _name, query) {
     setText(note, `History is off: only events since this page was opened${found.length ? "" : ", and there are none that fit"}. Decisions are not kept.`);
   }
 
+  /** What was there stays until its successor comes, so that the page does not collapse in between. */
   function add(entries) {
-    const rows = [];
+    if (stale) list.replaceChildren();
+    stale = false;
+    list.removeAttribute("aria-busy");
+    let rows = 0;
     for (const one of entries) {
+      const row = folding.row(one, true);
+      if (!row) continue;
+      rows += 1;
       const today = day(one.at);
-      if (today !== lastDay) rows.push(h("li", { class: "day" }, h("h2", {}, today)));
+      if (today !== lastDay) list.append(h("li", { class: "day" }, h("h2", {}, today)));
       lastDay = today;
-      rows.push(entryRow(one, true));
+      list.append(row);
     }
-    list.append(...rows);
+    return rows;
   }
 
   async function more(mine) {
     older.disabled = true;
-    setText(note, list.childElementCount ? "" : "Reading …");
+    if (!list.childElementCount) setText(note, "Reading …");
     try {
-      const page = [];
-      while (page.length < PAGE) {
-        const heads = await Promise.all(sources.map((one) => one.peek()));
-        const newest = heads.reduce((best, one, i) => (one && (best < 0 || one.at > heads[best].at) ? i : best), -1);
-        if (newest < 0) break;
-        page.push(sources[newest].take());
+      let rows = 0, rest = true;
+      // A page may fold into few rows; asking for some pages more is kinder than a list of two.
+      for (let pages = 0; rows < PAGE && rest && pages < MOST_PAGES; pages += 1) {
+        const page = [];
+        while (page.length < PAGE) {
+          const heads = await Promise.all(sources.map((one) => one.peek()));
+          const newest = heads.reduce((best, one, i) => (one && (best < 0 || one.at > heads[best].at) ? i : best), -1);
+          if (newest < 0) break;
+          page.push(sources[newest].take());
+        }
+        rest = (await Promise.all(sources.map((one) => one.peek()))).some(Boolean);
+        if (ended || mine !== run) return;
+        rows += add(page);
       }
-      const rest = (await Promise.all(sources.map((one) => one.peek()))).some(Boolean);
-      if (ended || mine !== run) return;
-      add(page);
       older.hidden = !rest;
       setText(note, list.childElementCount ? "" : changed.checked ? "Nothing fits. “Only changes” leaves out the looks after which nothing was scaled." : "Nothing fits.");
     } catch (error) {
-      if (!ended && mine === run) setText(note, `The journal cannot be read: ${error.message}.`);
+      if (ended || mine !== run) return;
+      add([]);
+      setText(note, `The journal cannot be read: ${error.message}.`);
     } finally {
       older.disabled = false;
     }

@@ -7,10 +7,14 @@ import { fill, h, icon, select, setAttribute, setIcon, setText } from "./dom.js"
 import { live, mayOperate, now, on } from "./live.js";
 import { openCommand } from "./commands.js";
 import { readingView } from "./reading.js";
-import { GROUPS, lastScale, modeSentence, nextTick, number, statusOf, why } from "./words.js";
+import { bounds, GROUPS, lastScale, modeSentence, nextTick, number, statusOf, why } from "./words.js";
 
 /** Up to this many processes there is room for large cards. */
 const ROOMY = 6;
+/** From here on, rows are laid out only where they are seen. */
+const MANY = 60;
+/** Rows that fill the tallest screen, and how many more are made in each frame after. */
+const FIRST_SCREEN = 40, A_FRAME = 60;
 /** More signals than this are counted, not shown; the page of the process shows all. */
 const SIGNALS = 2;
 
@@ -23,24 +27,24 @@ const SORTS = {
 
 const rank = (process) => GROUPS.findIndex(([group]) => group === statusOf(process).group);
 
+/** A row without words. Cloning it is several times as fast as making each of its elements anew. */
+const model = h("li", { class: "row" },
+  h("div", { class: "who" }, h("h2", {}, h("a", { data: { part: "link" } })), h("span", { class: "badge", data: { part: "status" } }, icon("clock"), h("span", { data: { part: "statusText" } }))),
+  h("div", { class: "running" }, h("div", { class: "now" }, h("b", { class: "count", data: { part: "running" } }), h("span", { data: { part: "unit" } })), h("span", { class: "of", data: { part: "of" } })),
+  h("div", { class: "reason" }, h("p", { class: "why", data: { part: "reason" } }), h("p", { class: "mode", data: { part: "mode" }, hidden: true })),
+  h("div", { class: "readings", data: { part: "readings" } }),
+  h("dl", { class: "times" }, h("div", {}, h("dt", {}, "Next look"), h("dd", { data: { part: "next" } })), h("div", {}, h("dt", {}, "Last scale"), h("dd", { data: { part: "last" } }))));
+
 /** One row, and how to change it. */
 function makeRow(name) {
-  const link = h("a", { href: `#/process/${encodeURIComponent(name)}` }, name);
-  const statusIcon = icon("clock"), statusText = h("span", {});
-  const status = h("span", { class: "badge" }, statusIcon, statusText);
-  const dry = h("span", { class: "badge plain" }, "Dry run");
-  const running = h("b", { class: "count" }), of = h("span", { class: "of" });
-  const reason = h("p", { class: "why" }), mode = h("p", { class: "mode" });
-  const readings = h("div", { class: "readings" });
-  const views = [];
-  const more = h("span", { class: "more" });
-  const next = h("span", {}), last = h("span", {});
-  const element = h("li", { class: "row" },
-    h("div", { class: "who" }, h("h2", {}, link), status, dry),
-    h("div", { class: "running" }, running, of),
-    h("div", { class: "reason" }, reason, mode),
-    readings,
-    h("dl", { class: "times" }, h("div", {}, h("dt", {}, "Next look"), h("dd", {}, next)), h("div", {}, h("dt", {}, "Last scale"), h("dd", {}, last))));
+  const element = /** @type {HTMLElement} */ (model.cloneNode(true));
+  /** @type {Record<string, HTMLElement>} */
+  const part = {};
+  for (const one of element.querySelectorAll("[data-part]")) part[one.dataset.part] = one;
+  const { link, status, statusText, running, unit, of, reason, mode, readings, next, last } = part;
+  link.href = `#/process/${encodeURIComponent(name)}`;
+  link.textContent = name;
+  const views = [], more = h("span", { class: "more" });
 
   const row = {
     element, process: null,
@@ -48,15 +52,15 @@ function makeRow(name) {
       row.process = process;
       const { text, icon: sign, tone } = statusOf(process);
       setText(statusText, text);
-      setIcon(statusIcon, sign);
+      setIcon(status.firstChild, sign);
       setAttribute(status, "data-tone", tone);
-      dry.hidden = !process.dry_run;
-      setText(running, number(process.running));
-      setText(of, process.min === process.max ? `running, fixed` : `running of ${process.min}–${process.max}`);
+      setText(running, process.running === null ? "?" : number(process.running));
+      setText(unit, process.running === null ? "unknown" : "running");
+      setText(of, `${bounds(process)} allowed`);
       setText(reason, why(process));
-      const ordered = modeSentence(process);
-      setText(mode, ordered ?? "");
-      mode.hidden = ordered === null;
+      const special = [process.dry_run ? "Dry run: nothing is scaled" : null, modeSentence(process)].filter(Boolean).join(". ");
+      setText(mode, special);
+      mode.hidden = special === "";
       const some = process.signals.slice(0, SIGNALS);
       while (views.length < some.length) {
         views.push(readingView());
@@ -86,7 +90,7 @@ export function overview(main, _name, query) {
   const sort = select(Object.entries(SORTS).map(([key, [text]]) => [key, text]), SORTS[query.get("sort")] ? query.get("sort") : "name", { "aria-label": "Sort by" });
   const chips = h("div", { class: "chips", role: "group", "aria-label": "Filter by status" });
   const summary = h("p", { class: "sub", "aria-live": "off" });
-  let group = query.get("status") ?? "";
+  let group = query.get("status") ?? "", building = 0;
 
   const all = h("div", { class: "buttons" });
   if (mayOperate() && live.processes.size > 1) {
@@ -100,7 +104,7 @@ export function overview(main, _name, query) {
 
   const chipButtons = [["", "All"], ...GROUPS].map(([key, text]) => {
     const n = h("b", {});
-    const button = h("button", { type: "button", class: "chip", on: { click: () => { group = key; arrange(); } } }, h("span", {}, text), n);
+    const button = h("button", { type: "button", class: "chip", on: { click: () => { group = key; filter(); } } }, h("span", {}, text), n);
     chips.append(button);
     return { key, n, button };
   });
@@ -108,7 +112,7 @@ export function overview(main, _name, query) {
   function clear() {
     search.value = "";
     group = "";
-    arrange();
+    filter();
     search.focus();
   }
 
@@ -134,24 +138,45 @@ export function overview(main, _name, query) {
     (!group || statusOf(process).group === group) &&
     words.every((word) => process.name.toLowerCase().includes(word) || why(process).toLowerCase().includes(word));
 
-  /** Puts the rows in order and shows those that fit. */
+  /** The rows of all processes in the chosen order; the first screen at once, the others frame by frame. */
   function arrange() {
-    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const fitting = [...live.processes.values()].filter((process) => fits(process, words));
-    fitting.sort(SORTS.name[1]);
-    if (sort.value !== "name") fitting.sort(SORTS[sort.value][1]);
-    const elements = fitting.map((process) => {
-      let row = rows.get(process.name);
-      if (!row) {
-        row = makeRow(process.name);
-        rows.set(process.name, row);
-      }
-      if (row.process !== process) row.update(process);
-      return row.element;
-    });
-    list.replaceChildren(...elements);
-    list.dataset.size = live.processes.size <= ROOMY ? "roomy" : "dense";
-    nothing.hidden = fitting.length > 0;
+    const processes = [...live.processes.values()].sort(SORTS.name[1]);
+    if (sort.value !== "name") processes.sort(SORTS[sort.value][1]);
+    list.dataset.size = processes.length <= ROOMY ? "roomy" : "dense";
+    list.toggleAttribute("data-many", processes.length > MANY);
+    list.replaceChildren();
+    cancelAnimationFrame(building);
+    let done = 0;
+    const build = () => {
+      const some = processes.slice(done, done + (done ? A_FRAME : FIRST_SCREEN));
+      done += some.length;
+      list.append(...some.map((process) => {
+        let row = rows.get(process.name);
+        if (!row) { row = makeRow(process.name); rows.set(process.name, row); }
+        const newest = live.processes.get(process.name) ?? process;
+        if (row.process !== newest) row.update(newest);
+        row.element.hidden = !fits(newest, words());
+        return row.element;
+      }));
+      building = done < processes.length ? requestAnimationFrame(build) : 0;
+    };
+    build();
+    filter();
+  }
+
+  const words = () => search.value.toLowerCase().split(/\s+/).filter(Boolean);
+
+  /** Shows the rows that fit; those that do not stay where they are, hidden, so that typing moves nothing about. */
+  function filter() {
+    const wanted = words();
+    let any = false;
+    for (const process of live.processes.values()) {
+      const fit = fits(process, wanted), row = rows.get(process.name);
+      any ||= fit;
+      if (row && row.element.hidden === fit) row.element.hidden = !fit;
+    }
+    nothing.hidden = any;
+    list.hidden = !any;
     if (live.processes.size === 0) fill(nothing, "No process is configured.");
     count();
     const state = new URLSearchParams();
@@ -167,15 +192,16 @@ export function overview(main, _name, query) {
       const process = live.processes.get(name);
       const row = rows.get(name);
       if (row) row.update(process);
-      else { arrange(); return; }
+      // A row that is still to be made takes the newest word then.
+      else if (building === 0) { arrange(); return; }
     }
     count();
   }
 
-  search.addEventListener("input", arrange);
+  search.addEventListener("input", filter);
   sort.addEventListener("change", arrange);
   arrange();
   const stop = on("processes", changed);
   const clock = setInterval(() => { for (const row of rows.values()) if (row.element.isConnected) row.clock(); }, 1000);
-  return () => { stop(); clearInterval(clock); };
+  return () => { stop(); clearInterval(clock); cancelAnimationFrame(building); };
 }

@@ -132,7 +132,7 @@ function makeHistory(name, query) {
   const lane = makeMarks(charts);
   const table = h("div", { class: "table-box", id: "chart-table", hidden: true, tabindex: "0", role: "region", "aria-label": "The charts as a table" });
   const ranges = Object.entries(RANGES).map(([key, [, text]]) =>
-    h("button", { type: "button", data: { range: key }, "aria-label": text, on: { click: () => choose(key) } }, key.replace(/(\d+)/, "$1 ")));
+    h("button", { type: "button", data: { range: key }, title: text, on: { click: () => choose(key) } }, key.replace(/(\d+)/, "$1 ")));
   const tool = (label, text, action) => h("button", { type: "button", "aria-label": label, title: label, on: { click: action } }, text);
   const liveButton = h("button", { type: "button", class: "follow", on: { click: () => choose(range) } }, "Live");
   const tableButton = h("button", { type: "button", "aria-expanded": "false", "aria-controls": "chart-table", on: { click: toggle } }, "Show as table");
@@ -197,7 +197,7 @@ function makeHistory(name, query) {
     const [from, to] = shown();
     charts.show(series, from, to);
     lane.show(marks);
-    setText(words, summary(series, marks, to - from));
+    setText(words, summary(series, marks, to - from, !zoomed));
     for (const button of ranges) button.setAttribute("aria-pressed", String(!zoomed && button.dataset.range === range));
     liveButton.setAttribute("aria-pressed", String(!zoomed));
   }

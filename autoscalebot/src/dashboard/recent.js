@@ -3,7 +3,7 @@
 // New entries come in at the top while nobody is reading; under the pointer or with the focus inside nothing moves.
 import { get } from "./api.js";
 import { fill, h, setText } from "./dom.js";
-import { entry, entryRow, repeatsDecision } from "./entries.js";
+import { entry, makeFolding, repeatsDecision } from "./entries.js";
 import { live, storeOff } from "./live.js";
 
 const SHOWN = 20;
@@ -36,7 +36,8 @@ export function recentList(name) {
       const key = all.map((one) => one.key + one.what).join();
       if (key === shown && shown) return;
       shown = key;
-      fill(list, all.map((one) => entryRow(one, false)));
+      const folding = makeFolding();
+      fill(list, all.map((one) => folding.row(one, false)));
       setText(note, storeOff() ? "History is off: only what happened since this page was opened." : all.length ? "" : "Nothing was scaled and nothing happened yet.");
     } catch (error) {
       if (!ended) setText(note, `The list cannot be shown: ${error.message}.`);
