@@ -7,7 +7,8 @@ import { h } from "./dom.js";
 import { backendName, day, minute, number, second } from "./words.js";
 
 const AXIS_WIDTH = 58;
-const RIGHT = 14;
+/** Room for the names of the thresholds. */
+const RIGHT = 36;
 /** Phones get lower charts, so that two fit on a screen. */
 const NARROW = 560;
 const DAY_MS = 86_400_000;
@@ -54,39 +55,33 @@ function axes(unit) {
   ];
 }
 
-/** Lines at the thresholds, each with its name, which has a rim so that it can be read on top of the readings. */
+/** Lines at the thresholds, under the readings, with their names beside the chart, where they hide nothing. */
 function drawThresholds(signal) {
   return (u) => {
     const ratio = uPlot.pxRatio,
-      { ctx, bbox } = u;
+      { ctx, bbox } = u,
+      right = bbox.left + bbox.width;
+    let above = -Infinity;
     ctx.save();
     ctx.lineWidth = ratio;
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
-    ctx.textAlign = "right";
-    for (const [value, word, dash, above] of [
-      [signal.high, "high", [6, 4], true],
-      [signal.low, "low", [2, 4], false],
+    ctx.textAlign = "left";
+    ctx.textBaseline = "middle";
+    for (const [value, word, dash] of [
+      [signal.high, "high", [6, 4]],
+      [signal.low, "low", [2, 4]],
     ]) {
       if (value === null) continue;
       const y = Math.round(u.valToPos(value, "y", true));
-      ctx.strokeStyle = ctx.fillStyle = colour(word === "high" ? "high" : "low");
+      ctx.strokeStyle = ctx.fillStyle = colour(word);
       ctx.setLineDash(dash.map((n) => n * ratio));
       ctx.beginPath();
       ctx.moveTo(bbox.left, y);
-      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.lineTo(right, y);
       ctx.stroke();
-      // Above the upper line and below the lower one, except where that would leave the chart.
-      const under = !above && y + 16 * ratio < bbox.top + bbox.height;
-      ctx.textBaseline = under ? "top" : "bottom";
-      const name = `${word} ${number(value)}`,
-        x = bbox.left + bbox.width - 4 * ratio;
-      ctx.setLineDash([]);
-      ctx.strokeStyle = colour("surface");
-      ctx.lineWidth = 4 * ratio;
-      ctx.lineJoin = "round";
-      ctx.strokeText(name, x, y + (under ? 3 : -3) * ratio);
-      ctx.lineWidth = ratio;
-      ctx.fillText(name, x, y + (under ? 3 : -3) * ratio);
+      // Two thresholds that are close together still have names of their own.
+      above = Math.max(y, above + 12 * ratio);
+      ctx.fillText(word, right + 5 * ratio, above);
     }
     ctx.restore();
   };
@@ -194,7 +189,10 @@ export function makeCharts(told) {
                   ],
                 },
               },
-              hooks: { draw: [drawThresholds(signal), drawFailures(() => series.readings[index].failures)] },
+              hooks: {
+                drawAxes: [drawThresholds(signal)],
+                draw: [drawFailures(() => series.readings[index].failures)],
+              },
             },
             height,
           ),

@@ -43,6 +43,9 @@ export function recentList(name) {
     list,
   );
 
+  /** A finger leaves its "hover" behind, so that counts only where there is a pointer. */
+  const isRead = () => list.matches(":focus-within") || (matchMedia("(hover: hover)").matches && list.matches(":hover"));
+
   async function load() {
     asked = Date.now();
     try {
@@ -54,7 +57,11 @@ export function recentList(name) {
             ),
             get("events", { process: name, limit: SHOWN }).then((page) => page.events),
           ]);
-      if (ended || (list.matches(":hover, :focus-within") && shown)) return;
+      if (ended) return;
+      if (shown && isRead()) {
+        soon();
+        return;
+      }
       const all = [
         ...decisions.map((one) => entry("decision", one)),
         ...events.filter((one) => storeOff() || !repeatsDecision(one)).map((one) => entry("event", one)),

@@ -278,7 +278,7 @@ async function settings(walk) {
   claim("there are settings", await appears(page.locator("details")));
   const summary = page.locator("summary", { has: page.getByRole("heading", { name: options.process, exact: true }) });
   if (!(await page.locator("details[open]").count())) await summary.click();
-  claim("each with value and source", (await page.locator("details[open] tbody tr").count()) > 3);
+  claim("each with value and source", await appears(page.locator("details[open] tbody tr td code").nth(3)));
   await walk.audit("settings");
   await page.getByLabel("Search settings").fill("max_processes");
   claim(
