@@ -44,7 +44,8 @@ export function recentList(name) {
   );
 
   /** A finger leaves its "hover" behind, so that counts only where there is a pointer. */
-  const isRead = () => list.matches(":focus-within") || (matchMedia("(hover: hover)").matches && list.matches(":hover"));
+  const isRead = () =>
+    list.matches(":focus-within") || (matchMedia("(hover: hover)").matches && list.matches(":hover"));
 
   async function load() {
     asked = Date.now();
