@@ -245,7 +245,6 @@ export function journal(main, _name, query) {
 
   async function more(mine) {
     older.disabled = true;
-    if (!list.childElementCount) setText(note, "Reading …");
     try {
       let rows = 0,
         rest = true;
