@@ -21,7 +21,11 @@ export class ApiError extends Error {
 }
 
 let token = null;
-try { token = sessionStorage.getItem(TOKEN); } catch { /* storage may be forbidden; then the token lasts until a reload */ }
+try {
+  token = sessionStorage.getItem(TOKEN);
+} catch {
+  /* storage may be forbidden; then the token lasts until a reload */
+}
 
 export const hasToken = () => token !== null;
 
@@ -30,7 +34,9 @@ export function setToken(value) {
   try {
     if (value === null) sessionStorage.removeItem(TOKEN);
     else sessionStorage.setItem(TOKEN, value);
-  } catch { /* as above */ }
+  } catch {
+    /* as above */
+  }
 }
 
 const listeners = new Set();
@@ -123,7 +129,8 @@ export function stream(process, to) {
   }
 
   function deliver(block) {
-    let event = "message", data = "";
+    let event = "message",
+      data = "";
     for (const line of block.split("\n")) {
       if (line.startsWith("event:")) event = line.slice(6).trim();
       else if (line.startsWith("data:")) data += line.slice(5).trimStart();
@@ -134,7 +141,11 @@ export function stream(process, to) {
   async function keepReading() {
     to.state("connecting");
     while (!stopped.signal.aborted) {
-      try { await once(); } catch (error) { if (error.status === 401) return; }
+      try {
+        await once();
+      } catch (error) {
+        if (error.status === 401) return;
+      }
       if (stopped.signal.aborted) return;
       to.state("reconnecting");
       // A little chance, so that many open pages do not come back in the same moment.

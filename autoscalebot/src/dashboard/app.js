@@ -17,13 +17,19 @@ const OLD_MS = 20_000;
 const main = document.getElementById("main");
 const PAGES = { overview, process: processPage, journal, settings };
 
-let end = null, shown = null, signedOut = false;
+let end = null,
+  shown = null,
+  signedOut = false;
 
 function route() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [page, ...rest] = path.split("/");
   let name = rest.join("/");
-  try { name = decodeURIComponent(name); } catch { /* a broken address names no process, and the page says so */ }
+  try {
+    name = decodeURIComponent(name);
+  } catch {
+    /* a broken address names no process, and the page says so */
+  }
   return { page: page || "overview", name, query: new URLSearchParams(query) };
 }
 
@@ -48,7 +54,15 @@ async function show() {
     follow(page === "process" ? name : null);
     end = make(main, name, query);
   } else {
-    fill(main, h("div", { class: "empty" }, h("h1", { tabindex: "-1" }, "There is no such page"), h("a", { href: "#/" }, "To the processes")));
+    fill(
+      main,
+      h(
+        "div",
+        { class: "empty" },
+        h("h1", { tabindex: "-1" }, "There is no such page"),
+        h("a", { href: "#/" }, "To the processes"),
+      ),
+    );
   }
   if (moved) {
     scrollTo(0, 0);
@@ -71,10 +85,20 @@ async function start() {
 }
 
 function unreachable(error) {
-  const again = () => { fill(main, h("p", { class: "empty" }, "Asking again …")); start(); };
-  fill(main, h("div", { class: "empty", role: "alert" }, h("h1", {}, "No data"),
-    h("p", {}, `${error instanceof ApiError ? error.message : "the page could not be started"}.`),
-    h("button", { type: "button", on: { click: again } }, "Try again")));
+  const again = () => {
+    fill(main, h("p", { class: "empty" }, "Asking again …"));
+    start();
+  };
+  fill(
+    main,
+    h(
+      "div",
+      { class: "empty", role: "alert" },
+      h("h1", {}, "No data"),
+      h("p", {}, `${error instanceof ApiError ? error.message : "the page could not be started"}.`),
+      h("button", { type: "button", on: { click: again } }, "Try again"),
+    ),
+  );
 }
 
 function signIn() {
@@ -103,13 +127,28 @@ function signIn() {
       input.select();
     }
   };
-  fill(main, h("form", { class: "card sign-in", on: { submit } },
-    h("h1", { tabindex: "-1" }, "Sign in"),
-    h("p", {}, "This server asks for a token. One with the role ", h("b", {}, "read"), " shows everything; one with the role ",
-      h("b", {}, "operate"), " may also pause, hold and scale."),
-    field("Token", input, "Kept in this tab only, until it is closed."), problem,
-    h("button", { type: "submit", class: "primary" }, "Sign in")));
+  fill(
+    main,
+    h(
+      "form",
+      { class: "card sign-in", on: { submit } },
+      h("h1", { tabindex: "-1" }, "Sign in"),
+      h(
+        "p",
+        {},
+        "This server asks for a token. One with the role ",
+        h("b", {}, "read"),
+        " shows everything; one with the role ",
+        h("b", {}, "operate"),
+        " may also pause, hold and scale.",
+      ),
+      field("Token", input, "Kept in this tab only, until it is closed."),
+      problem,
+      h("button", { type: "submit", class: "primary" }, "Sign in"),
+    ),
+  );
   input.focus();
+  freshness();
   document.title = "Sign in · autoscalebot";
 }
 
@@ -120,7 +159,7 @@ document.getElementById("live").append(liveDot, liveText);
 
 function freshness() {
   const age = Date.now() - live.heardAt;
-  const word = signedOut ? "Signed out" : { live: "Live", connecting: "Connecting" }[live.state] ?? "Reconnecting";
+  const word = signedOut ? "Signed out" : ({ live: "Live", connecting: "Connecting" }[live.state] ?? "Reconnecting");
   const old = !signedOut && live.heardAt && (live.state === "reconnecting" || age > OLD_MS);
   setText(liveText, old ? `${word}, data from ${span(age)} ago` : word);
   document.getElementById("live").dataset.state = signedOut ? "off" : old && live.state === "live" ? "old" : live.state;
@@ -130,23 +169,39 @@ function banner() {
   const health = live.health;
   const lines = [];
   if (health.stalled?.length) {
-    const few = health.stalled.slice(0, 3).map((name, i) => [i ? ", " : "", h("a", { href: `#/process/${encodeURIComponent(name)}` }, name)]);
+    const few = health.stalled
+      .slice(0, 3)
+      .map((name, i) => [i ? ", " : "", h("a", { href: `#/process/${encodeURIComponent(name)}` }, name)]);
     const rest = health.stalled.length > 3 ? ` and ${health.stalled.length - 3} more` : "";
     const one = health.stalled.length === 1;
-    lines.push([h("b", {}, one ? "A bot is stalled: " : "Bots are stalled: "), few, rest,
-      one ? ". It has not looked for far too long, so nothing scales this process. " : ". They have not looked for far too long, so nothing scales these processes. ",
-      "All others go on."]);
+    lines.push([
+      h("b", {}, one ? "A bot is stalled: " : "Bots are stalled: "),
+      few,
+      rest,
+      one
+        ? ". It has not looked for far too long, so nothing scales this process. "
+        : ". They have not looked for far too long, so nothing scales these processes. ",
+      "All others go on.",
+    ]);
   }
   if (health.store?.state === "failing") {
-    lines.push([h("b", {}, "History is not recorded. "), `The store fails: ${health.store.error ?? "the reason is not known"}. `,
-      "The bots go on measuring and scaling. ", lost(health.store)]);
+    lines.push([
+      h("b", {}, "History is not recorded. "),
+      `The store fails: ${health.store.error ?? "the reason is not known"}. `,
+      "The bots go on measuring and scaling. ",
+      lost(health.store),
+    ]);
   }
-  if (health.status === "degraded" && !lines.length) lines.push([h("b", {}, "The program is not well. "), "The log says why."]);
+  if (health.status === "degraded" && !lines.length)
+    lines.push([h("b", {}, "The program is not well. "), "The log says why."]);
   const key = JSON.stringify([health.status, health.stalled, health.store]);
   const box = document.getElementById("banner");
   if (box.dataset.key === key) return;
   box.dataset.key = key;
-  fill(box, lines.map((line) => h("div", { class: "banner" }, icon("warning"), h("p", {}, line))));
+  fill(
+    box,
+    lines.map((line) => h("div", { class: "banner" }, icon("warning"), h("p", {}, line))),
+  );
 }
 
 function lost(store) {
@@ -158,15 +213,30 @@ function lost(store) {
 
 function footer() {
   const { version, store, role } = live.health;
-  const kept = store.state === "off" ? "history off" : `history ${store.retention_days} d in full, ${store.rollup_days} d condensed (${store.kind})`;
-  setText(document.getElementById("foot"), [`autoscalebot ${version}`, kept, `role ${role}`, `times in ${zone()}`].join("  ·  "));
+  const kept =
+    store.state === "off"
+      ? "history off"
+      : `history ${store.retention_days} d in full, ${store.rollup_days} d condensed (${store.kind})`;
+  setText(
+    document.getElementById("foot"),
+    [`autoscalebot ${version}`, kept, `role ${role}`, `times in ${zone()}`].join("  ·  "),
+  );
 }
 
 onSignedOut(signIn);
-on("health", () => { banner(); footer(); });
+on("health", () => {
+  banner();
+  footer();
+});
 on("state", freshness);
 setInterval(freshness, 1000);
 addEventListener("hashchange", show);
-document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
-document.getElementById("sign-out").addEventListener("click", () => { setToken(null); signIn(); });
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
+document.getElementById("sign-out").addEventListener("click", () => {
+  setToken(null);
+  signIn();
+});
 start();

@@ -7,7 +7,8 @@ import { h } from "./dom.js";
 import { backendName, day, minute, number, second } from "./words.js";
 
 const AXIS_WIDTH = 58;
-const RIGHT = 14;
+/** Room for the names of the thresholds. */
+const RIGHT = 36;
 /** Phones get lower charts, so that two fit on a screen. */
 const NARROW = 560;
 const DAY_MS = 86_400_000;
@@ -33,41 +34,54 @@ function timeLabels(u, splits, _axis, _space, step) {
 
 /** @param {string|null} unit `null` for the chart of processes, which is the lowest and carries the labels of time */
 function axes(unit) {
-  const common = { stroke: () => colour("muted"), font: FONT, grid: { stroke: () => colour("grid"), width: 1 }, ticks: { show: false } };
+  const common = {
+    stroke: () => colour("muted"),
+    font: FONT,
+    grid: { stroke: () => colour("grid"), width: 1 },
+    ticks: { show: false },
+  };
   return [
-    unit === null ? { ...common, values: timeLabels, space: 76, size: 36, gap: 6 } : { ...common, values: (u, splits) => splits.map(() => ""), space: 76, size: 8 },
-    { ...common, size: AXIS_WIDTH, gap: 8, space: unit === null ? 22 : 30, incrs: unit === null ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] : undefined, values: (u, splits) => splits.map(number) },
+    unit === null
+      ? { ...common, values: timeLabels, space: 76, size: 36, gap: 6 }
+      : { ...common, values: (u, splits) => splits.map(() => ""), space: 76, size: 8 },
+    {
+      ...common,
+      size: AXIS_WIDTH,
+      gap: 8,
+      space: unit === null ? 22 : 30,
+      incrs: unit === null ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] : undefined,
+      values: (u, splits) => splits.map(number),
+    },
   ];
 }
 
-/** Lines at the thresholds, each with its name, which has a rim so that it can be read on top of the readings. */
+/** Lines at the thresholds, under the readings, with their names beside the chart, where they hide nothing. */
 function drawThresholds(signal) {
   return (u) => {
-    const ratio = uPlot.pxRatio, { ctx, bbox } = u;
+    const ratio = uPlot.pxRatio,
+      { ctx, bbox } = u,
+      right = bbox.left + bbox.width;
+    let above = -Infinity;
     ctx.save();
     ctx.lineWidth = ratio;
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
-    ctx.textAlign = "right";
-    for (const [value, word, dash, above] of [[signal.high, "high", [6, 4], true], [signal.low, "low", [2, 4], false]]) {
+    ctx.textAlign = "left";
+    ctx.textBaseline = "middle";
+    for (const [value, word, dash] of [
+      [signal.high, "high", [6, 4]],
+      [signal.low, "low", [2, 4]],
+    ]) {
       if (value === null) continue;
       const y = Math.round(u.valToPos(value, "y", true));
-      ctx.strokeStyle = ctx.fillStyle = colour(word === "high" ? "high" : "low");
+      ctx.strokeStyle = ctx.fillStyle = colour(word);
       ctx.setLineDash(dash.map((n) => n * ratio));
       ctx.beginPath();
       ctx.moveTo(bbox.left, y);
-      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.lineTo(right, y);
       ctx.stroke();
-      // Above the upper line and below the lower one, except where that would leave the chart.
-      const under = !above && y + 16 * ratio < bbox.top + bbox.height;
-      ctx.textBaseline = under ? "top" : "bottom";
-      const name = `${word} ${number(value)}`, x = bbox.left + bbox.width - 4 * ratio;
-      ctx.setLineDash([]);
-      ctx.strokeStyle = colour("surface");
-      ctx.lineWidth = 4 * ratio;
-      ctx.lineJoin = "round";
-      ctx.strokeText(name, x, y + (under ? 3 : -3) * ratio);
-      ctx.lineWidth = ratio;
-      ctx.fillText(name, x, y + (under ? 3 : -3) * ratio);
+      // Two thresholds that are close together still have names of their own.
+      above = Math.max(y, above + 12 * ratio);
+      ctx.fillText(word, right + 5 * ratio, above);
     }
     ctx.restore();
   };
@@ -76,7 +90,9 @@ function drawThresholds(signal) {
 /** Crosses along the bottom, one for each point with failures. */
 function drawFailures(failures) {
   return (u) => {
-    const ratio = uPlot.pxRatio, { ctx, bbox } = u, arm = 3.5 * ratio;
+    const ratio = uPlot.pxRatio,
+      { ctx, bbox } = u,
+      arm = 3.5 * ratio;
     const y = bbox.top + bbox.height - 8 * ratio;
     ctx.save();
     ctx.strokeStyle = colour("bad");
@@ -107,28 +123,43 @@ export function makeCharts(told) {
   const element = h("div", { class: "plots", "aria-hidden": "true" });
   /** @type {{u: any, height: (width: number) => number, data: () => any[]}[]} */
   let plots = [];
-  let series = null, shape = "", from = 0, to = 1;
+  let series = null,
+    shape = "",
+    from = 0,
+    to = 1;
 
   function options(extra, height) {
     const width = element.clientWidth || 600;
     return {
-      width, height: height(width), ms: 1, padding: [10, RIGHT, 0, 0], legend: { show: false },
+      width,
+      height: height(width),
+      ms: 1,
+      padding: [10, RIGHT, 0, 0],
+      legend: { show: false },
       ...extra,
       scales: { x: { time: true, range: () => [from, to] }, ...extra.scales },
       cursor: {
         sync: { key: "history", filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } },
-        drag: { x: true, y: false, setScale: false }, points: { size: 6 }, y: false,
+        drag: { x: true, y: false, setScale: false },
+        points: { size: 6 },
+        y: false,
       },
       hooks: {
         ...extra.hooks,
-        setSelect: [(u) => {
-          const { left, width: wide } = u.select;
-          if (wide < 4) return;
-          const range = [u.posToVal(left, "x"), u.posToVal(left + wide, "x")];
-          u.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
-          told.zoom(range[0], range[1]);
-        }],
-        setCursor: [(u) => { if (u === plots[0]?.u) told.hover(u.cursor.idx ?? null); }],
+        setSelect: [
+          (u) => {
+            const { left, width: wide } = u.select;
+            if (wide < 4) return;
+            const range = [u.posToVal(left, "x"), u.posToVal(left + wide, "x")];
+            u.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+            told.zoom(range[0], range[1]);
+          },
+        ],
+        setCursor: [
+          (u) => {
+            if (u === plots[0]?.u) told.hover(u.cursor.idx ?? null);
+          },
+        ],
       },
     };
   }
@@ -140,27 +171,65 @@ export function makeCharts(told) {
       return [series.at_ms, highest, lowest, mean];
     };
     const hidden = { stroke: "transparent", width: 0, points: { show: false } };
-    return { height, data, make: (box) => new uPlot(options({
-      axes: axes(signal.unit ?? ""),
-      series: [{}, hidden, hidden, { stroke: () => colour("line"), width: 1.75, points: few }],
-      bands: [{ series: [1, 2], fill: () => colour("spread") }],
-      scales: { y: { range: () => [0, (Math.max(most(series.readings[index].highest), signal.high ?? 0, signal.low ?? 0) || 1) * 1.15] } },
-      hooks: { draw: [drawThresholds(signal), drawFailures(() => series.readings[index].failures)] },
-    }, height), data(), box) };
+    return {
+      height,
+      data,
+      make: (box) =>
+        new uPlot(
+          options(
+            {
+              axes: axes(signal.unit ?? ""),
+              series: [{}, hidden, hidden, { stroke: () => colour("line"), width: 1.75, points: few }],
+              bands: [{ series: [1, 2], fill: () => colour("spread") }],
+              scales: {
+                y: {
+                  range: () => [
+                    0,
+                    (Math.max(most(series.readings[index].highest), signal.high ?? 0, signal.low ?? 0) || 1) * 1.15,
+                  ],
+                },
+              },
+              hooks: {
+                drawAxes: [drawThresholds(signal)],
+                draw: [drawFailures(() => series.readings[index].failures)],
+              },
+            },
+            height,
+          ),
+          data(),
+          box,
+        ),
+    };
   }
 
   function processPlot() {
     const height = (width) => (width < NARROW ? 150 : 172);
     const data = () => [series.at_ms, series.max, series.min, series.wanted, series.running];
     const edge = { stroke: () => colour("edge"), width: 1, paths: stepped, points: { show: false } };
-    return { height, data, make: (box) => new uPlot(options({
-      axes: axes(null),
-      series: [{}, edge, edge,
-        { stroke: () => colour("wanted"), width: 1.25, dash: [5, 4], paths: stepped, points: { show: false } },
-        { stroke: () => colour("running"), width: 3, paths: stepped, points: { show: false } }],
-      bands: [{ series: [1, 2], fill: () => colour("band") }],
-      scales: { y: { range: () => [0, Math.max(most(series.max), most(series.running), 1) + 0.6] } },
-    }, height), data(), box) };
+    return {
+      height,
+      data,
+      make: (box) =>
+        new uPlot(
+          options(
+            {
+              axes: axes(null),
+              series: [
+                {},
+                edge,
+                edge,
+                { stroke: () => colour("wanted"), width: 1.25, dash: [5, 4], paths: stepped, points: { show: false } },
+                { stroke: () => colour("running"), width: 3, paths: stepped, points: { show: false } },
+              ],
+              bands: [{ series: [1, 2], fill: () => colour("band") }],
+              scales: { y: { range: () => [0, Math.max(most(series.max), most(series.running), 1) + 0.6] } },
+            },
+            height,
+          ),
+          data(),
+          box,
+        ),
+    };
   }
 
   function key(colourName, text, style = "") {
@@ -169,10 +238,23 @@ export function makeCharts(told) {
 
   function build() {
     for (const { u } of plots) u.destroy();
-    const parts = series.signals.map((signal, i) => [readingPlot(signal, i),
-      [backendName(signal.backend), signal.unit ? ` in ${signal.unit}` : ""], [key("line", "mean"), key("spread", "lowest to highest", "area"), key("bad", "failed", "cross")]]);
-    parts.push([processPlot(), ["Processes"], [key("running", "running"), key("wanted", "wanted", "dashed"), key("band", "allowed", "area")]]);
-    const boxes = parts.map(([, title, keys]) => h("div", { class: "plot" }, h("p", { class: "plot-title" }, h("b", {}, title), h("span", { class: "keys" }, keys))));
+    const parts = series.signals.map((signal, i) => [
+      readingPlot(signal, i),
+      [backendName(signal.backend), signal.unit ? ` in ${signal.unit}` : ""],
+      [key("line", "mean"), key("spread", "lowest to highest", "area"), key("bad", "failed", "cross")],
+    ]);
+    parts.push([
+      processPlot(),
+      ["Processes"],
+      [key("running", "running"), key("wanted", "wanted", "dashed"), key("band", "allowed", "area")],
+    ]);
+    const boxes = parts.map(([, title, keys]) =>
+      h(
+        "div",
+        { class: "plot" },
+        h("p", { class: "plot-title" }, h("b", {}, title), h("span", { class: "keys" }, keys)),
+      ),
+    );
     element.replaceChildren(...boxes);
     plots = parts.map(([plot], i) => ({ ...plot, u: plot.make(boxes[i]) }));
   }
@@ -182,7 +264,9 @@ export function makeCharts(told) {
     for (const { u, height } of plots) if (u.width !== width && width > 0) u.setSize({ width, height: height(width) });
   });
   resized.observe(element);
-  const redraw = () => { for (const { u } of plots) u.redraw(false); };
+  const redraw = () => {
+    for (const { u } of plots) u.redraw(false);
+  };
   addEventListener("themechange", redraw);
 
   return {
@@ -193,12 +277,17 @@ export function makeCharts(told) {
       from = start;
       to = stop;
       const now = JSON.stringify(next.signals);
-      if (now !== shape) { shape = now; build(); return; }
+      if (now !== shape) {
+        shape = now;
+        build();
+        return;
+      }
       for (const { u, data } of plots) u.setData(data());
     },
     /** Puts the cursor of all charts at a moment, or takes it away. */
     point(at) {
-      for (const { u } of plots) u.setCursor(at === null ? { left: -10, top: -10 } : { left: u.valToPos(at, "x"), top: 10 }, false);
+      for (const { u } of plots)
+        u.setCursor(at === null ? { left: -10, top: -10 } : { left: u.valToPos(at, "x"), top: 10 }, false);
     },
     /** Where a moment is, in pixels from the left edge of the element. */
     left: (at) => AXIS_WIDTH + ((at - from) / (to - from)) * (element.clientWidth - AXIS_WIDTH - RIGHT),

@@ -60,7 +60,8 @@ const ICONS = {
   pause: "M5.5 3.5v9M10.5 3.5v9",
   lock: "M3.5 7.5h9v6h-9zM5.5 7.5V5a2.5 2.5 0 0 1 5 0v2.5",
   warning: "M8 2.2L14.6 13.5H1.4zM8 6.5v3.2M8 11.4v.4",
-  question: "M5.8 6.2a2.2 2.2 0 1 1 3.3 1.9c-.8.5-1.1.9-1.1 1.7M8 11.8v.3M14.2 8A6.2 6.2 0 1 1 1.8 8a6.2 6.2 0 0 1 12.4 0z",
+  question:
+    "M5.8 6.2a2.2 2.2 0 1 1 3.3 1.9c-.8.5-1.1.9-1.1 1.7M8 11.8v.3M14.2 8A6.2 6.2 0 1 1 1.8 8a6.2 6.2 0 0 1 12.4 0z",
   cross: "M4 4l8 8M12 4l-8 8",
   stay: "M3.5 8h9",
   info: "M8 7.3v4M8 4.6v.3M14.2 8A6.2 6.2 0 1 1 1.8 8a6.2 6.2 0 0 1 12.4 0z",
@@ -100,7 +101,11 @@ export function field(label, control, hint) {
 
 /** @param {[string, string][]} options value and text */
 export function select(options, value, props = {}) {
-  const element = h("select", props, options.map(([key, text]) => h("option", { value: key }, text)));
+  const element = h(
+    "select",
+    props,
+    options.map(([key, text]) => h("option", { value: key }, text)),
+  );
   if (value !== undefined && value !== null) element.value = value;
   return element;
 }

@@ -12,17 +12,31 @@ export const repeatsDecision = (event) => TOLD_BY_DECISIONS.has(event.kind);
 
 /** Kinds of events, in words, for choosing. */
 export const KINDS = {
-  scaled_up: "Scaled up", scaled_down: "Scaled down", would_scale: "Would scale (dry run)", scale_failed: "Scaling failed",
-  scale_recovered: "Scaling works again", measurement_failed: "Measurement failed", measurement_recovered: "Measurement works again",
-  count_failed: "Count failed", count_recovered: "Count works again", count_changed_elsewhere: "Changed elsewhere",
-  needs_exceeded_max: "Needs exceed the maximum", needs_below_min: "Needs are below the minimum", scaling_too_rapid: "Scaling too often",
-  bot_panicked: "Bot crashed and restarted", settings_reloaded: "Settings reloaded", settings_rejected: "Settings rejected",
-  commanded: "Ordered by a person", control_expired: "Pause or hold ended",
+  scaled_up: "Scaled up",
+  scaled_down: "Scaled down",
+  would_scale: "Would scale (dry run)",
+  scale_failed: "Scaling failed",
+  scale_recovered: "Scaling works again",
+  measurement_failed: "Measurement failed",
+  measurement_recovered: "Measurement works again",
+  count_failed: "Count failed",
+  count_recovered: "Count works again",
+  count_changed_elsewhere: "Changed elsewhere",
+  needs_exceeded_max: "Needs exceed the maximum",
+  needs_below_min: "Needs are below the minimum",
+  scaling_too_rapid: "Scaling too often",
+  bot_panicked: "Bot crashed and restarted",
+  settings_reloaded: "Settings reloaded",
+  settings_rejected: "Settings rejected",
+  commanded: "Ordered by a person",
+  control_expired: "Pause or hold ended",
 };
 
 const HELD = {
-  waiting: "the wait after the last scale is not over", backing_off: "the platform refused and is asked again later",
-  busy: "nobody who may be working is stopped", paused: "it is paused",
+  waiting: "the wait after the last scale is not over",
+  backing_off: "the platform refused and is asked again later",
+  busy: "nobody who may be working is stopped",
+  paused: "it is paused",
 };
 
 /** @returns {{what: string, sign: string, tone: string}} */
@@ -38,8 +52,18 @@ function tellDecision(decision) {
     if (settled === null) return { what: `Scaling ${way} ${move}${cut}`, sign: way, tone: way };
     return { what: `Scaled ${way} ${move}${cut}`, sign: way, tone: way };
   }
-  if (held) return { what: `Stayed at ${number(running)}, wanted ${wanted}: ${HELD[held] ?? held}`, sign: "clock", tone: "rest" };
-  if (limit) return { what: `Stayed at ${number(running)}, the ${limit === "max" ? "maximum" : "minimum"}`, sign: limit === "max" ? "ceiling" : "floor", tone: "limit" };
+  if (held)
+    return {
+      what: `Stayed at ${number(running)}, wanted ${wanted}: ${HELD[held] ?? held}`,
+      sign: "clock",
+      tone: "rest",
+    };
+  if (limit)
+    return {
+      what: `Stayed at ${number(running)}, the ${limit === "max" ? "maximum" : "minimum"}`,
+      sign: limit === "max" ? "ceiling" : "floor",
+      tone: "limit",
+    };
   return { what: `Stayed at ${number(running)}`, sign: "stay", tone: "quiet" };
 }
 
@@ -49,7 +73,11 @@ function tellEvent(event) {
   const start = `${event.process}: `;
   const subject = event.subject.startsWith(start) ? event.subject.slice(start.length) : event.subject;
   const [sign, tone] = SEVERITY[event.severity] ?? SEVERITY.info;
-  return { what: subject.charAt(0).toUpperCase() + subject.slice(1), sign: event.kind === "commanded" ? "hand" : sign, tone: event.kind === "commanded" ? "hand" : tone };
+  return {
+    what: subject.charAt(0).toUpperCase() + subject.slice(1),
+    sign: event.kind === "commanded" ? "hand" : sign,
+    tone: event.kind === "commanded" ? "hand" : tone,
+  };
 }
 
 /**
@@ -59,9 +87,17 @@ function tellEvent(event) {
 export function entry(kind, item) {
   const told = kind === "decision" ? tellDecision(item) : tellEvent(item);
   const facts = kind === "event" ? item.facts : [];
-  const why = kind === "decision" ? item.reason.sentence : facts.find((fact) => fact.label === "Why")?.text ?? "";
+  const why = kind === "decision" ? item.reason.sentence : (facts.find((fact) => fact.label === "Why")?.text ?? "");
   const key = kind === "decision" ? `d ${item.process} ${item.at}` : `e ${item.id}`;
-  return { ...told, key, again: kind === "decision" && ["dry_run", "failed"].includes(item.settled), at: item.at, process: item.process, why, facts: facts.filter((fact) => fact.label !== "Why") };
+  return {
+    ...told,
+    key,
+    again: kind === "decision" && ["dry_run", "failed"].includes(item.settled),
+    at: item.at,
+    process: item.process,
+    why,
+    facts: facts.filter((fact) => fact.label !== "Why"),
+  };
 }
 
 /** Entries that come again at every look, such as those of a dry run, are told once, with how often and since when. */
@@ -88,12 +124,29 @@ export function makeFolding() {
 export const inOneLine = (one) => `${clock(one.at)}: ${one.what}${one.why ? `, because ${one.why}` : ""}`;
 
 function entryRow(one, withProcess) {
-  return h("li", { class: "entry", data: { tone: one.tone } },
+  return h(
+    "li",
+    { class: "entry", data: { tone: one.tone } },
     h("span", { class: "entry-sign" }, icon(one.sign)),
     h("span", { class: "entry-when" }, time(one.at)),
-    h("div", { class: "entry-body" },
-      h("p", { class: "entry-what" }, withProcess ? [h("a", { href: `#/process/${encodeURIComponent(one.process)}` }, one.process), " "] : null, one.what),
+    h(
+      "div",
+      { class: "entry-body" },
+      h(
+        "p",
+        { class: "entry-what" },
+        withProcess ? [h("a", { href: `#/process/${encodeURIComponent(one.process)}` }, one.process), " "] : null,
+        one.what,
+      ),
       one.why ? h("p", { class: "entry-why" }, one.why) : null,
       one.again ? h("p", { class: "entry-again" }) : null,
-      one.facts.length ? h("dl", { class: "facts" }, one.facts.map((fact) => h("div", {}, h("dt", {}, fact.label), h("dd", {}, fact.text)))) : null));
+      one.facts.length
+        ? h(
+            "dl",
+            { class: "facts" },
+            one.facts.map((fact) => h("div", {}, h("dt", {}, fact.label), h("dd", {}, fact.text))),
+          )
+        : null,
+    ),
+  );
 }

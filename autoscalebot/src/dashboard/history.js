@@ -15,7 +15,13 @@ const MOST_MARKS = 500;
 export function emptySeries(process) {
   return {
     signals: process.signals.map(({ index, backend, unit, low, high }) => ({ index, backend, unit, low, high })),
-    source: "raw", step_seconds: 0, at_ms: [], running: [], wanted: [], min: [], max: [],
+    source: "raw",
+    step_seconds: 0,
+    at_ms: [],
+    running: [],
+    wanted: [],
+    min: [],
+    max: [],
     readings: process.signals.map(() => ({ mean: [], lowest: [], highest: [], failures: [] })),
   };
 }
@@ -38,8 +44,14 @@ export function append(series, process, from) {
   }
 }
 
-const lists = (series) => [series.at_ms, series.running, series.wanted, series.min, series.max,
-  ...series.readings.flatMap(({ mean, lowest, highest, failures }) => [mean, lowest, highest, failures])];
+const lists = (series) => [
+  series.at_ms,
+  series.running,
+  series.wanted,
+  series.min,
+  series.max,
+  ...series.readings.flatMap(({ mean, lowest, highest, failures }) => [mean, lowest, highest, failures]),
+];
 
 export async function loadSeries(process, from, to, signal) {
   if (!storeOff()) {
@@ -54,14 +66,20 @@ export async function loadSeries(process, from, to, signal) {
 
 /** Decisions with an order, and events, oldest first. */
 export async function loadMarks(name, from, to, signal) {
-  if (storeOff()) return live.events.filter((event) => event.process === name).map((event) => entry("event", event)).reverse();
+  if (storeOff())
+    return live.events
+      .filter((event) => event.process === name)
+      .map((event) => entry("event", event))
+      .reverse();
   const query = { process: name, from: new Date(from).toISOString(), to: new Date(to).toISOString() };
   const [decisions, events] = await Promise.all([
     getAll("decisions", "decisions", { ...query, changed: true }, MOST_MARKS, signal),
     getAll("events", "events", query, MOST_MARKS, signal),
   ]);
-  return [...decisions.map((one) => entry("decision", one)), ...events.filter((one) => !repeatsDecision(one)).map((one) => entry("event", one))]
-    .sort((a, b) => a.at.localeCompare(b.at));
+  return [
+    ...decisions.map((one) => entry("decision", one)),
+    ...events.filter((one) => !repeatsDecision(one)).map((one) => entry("event", one)),
+  ].sort((a, b) => a.at.localeCompare(b.at));
 }
 
 /** The charts in words. */
@@ -73,12 +91,14 @@ export function summary(series, marks, length, following) {
     const failed = failures.reduce((sum, n) => sum + n, 0);
     const tail = failed ? `, ${count(failed, "failed measurement")}` : "";
     if (!means.length) return `no reading${tail}`;
-    const least = Math.min(...lowest.filter((value) => value !== null)), top = Math.max(...highest.filter((value) => value !== null));
+    const least = Math.min(...lowest.filter((value) => value !== null)),
+      top = Math.max(...highest.filter((value) => value !== null));
     const average = means.reduce((sum, value) => sum + value, 0) / means.length;
     return `readings from ${withUnit(least, signal.unit)} to ${withUnit(top, signal.unit)}, ${withUnit(average, signal.unit)} on average${tail}`;
   });
   const running = series.running.filter((value) => value !== null);
   const ran = running.length ? `${Math.min(...running)} to ${Math.max(...running)} running` : "count unknown";
-  const ups = marks.filter((one) => one.tone === "up").length, downs = marks.filter((one) => one.tone === "down").length;
+  const ups = marks.filter((one) => one.tone === "up").length,
+    downs = marks.filter((one) => one.tone === "down").length;
   return `${following ? "The last" : "These"} ${span(length)}: ${parts.join("; ")}; ${ran}; scaled up ${count(ups, "time")} and down ${count(downs, "time")}.`;
 }

@@ -36,7 +36,9 @@ export function on(type, listener) {
   return () => listeners[type].delete(listener);
 }
 
-const emit = (type, what) => { for (const listener of [...listeners[type]]) listener(what); };
+const emit = (type, what) => {
+  for (const listener of [...listeners[type]]) listener(what);
+};
 
 function heard(serverNow) {
   live.heardAt = Date.now();
@@ -72,7 +74,10 @@ function remember(process) {
   live.seen.set(process.name, points);
 }
 
-let stopStream = null, streamed, waiting = new Map(), asked = false;
+let stopStream = null,
+  streamed,
+  waiting = new Map(),
+  asked = false;
 
 function flush() {
   asked = false;
@@ -88,7 +93,10 @@ function message(event, data) {
     waiting.set(data.name, data);
     remember(data);
     // A hidden page gets no frames; what waits is one entry for each process, so it cannot grow.
-    if (!asked) { asked = true; requestAnimationFrame(flush); }
+    if (!asked) {
+      asked = true;
+      requestAnimationFrame(flush);
+    }
   } else if (event === "event") {
     live.events.unshift(data);
     live.events.length = Math.min(live.events.length, MOST_EVENTS);
@@ -108,7 +116,10 @@ export function follow(process) {
       live.state = state;
       if (state === "live") heard(null);
       // What happened while the line was down is in no message, so it is asked for.
-      if (state === "live" && lost) { loadProcesses().catch(() => {}); loadHealth().catch(() => {}); }
+      if (state === "live" && lost) {
+        loadProcesses().catch(() => {});
+        loadHealth().catch(() => {});
+      }
       lost = state === "reconnecting";
       emit("state", state);
     },
@@ -121,4 +132,6 @@ export function unfollow() {
 }
 
 // A failed look at the health says nothing that the state of the stream does not say already.
-setInterval(() => { if (stopStream && live.state === "live") loadHealth().catch(() => {}); }, HEALTH_EVERY_MS);
+setInterval(() => {
+  if (stopStream && live.state === "live") loadHealth().catch(() => {});
+}, HEALTH_EVERY_MS);

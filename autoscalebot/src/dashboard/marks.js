@@ -13,20 +13,43 @@ const TOLD = 5;
 /** What a group looks like is what its most telling member looks like. */
 const WEIGHT = ["bad", "limit", "up", "down", "hand", "rest", "info", "quiet"];
 
+/** As much as fits a mark. */
+const shownCount = (many) => (many > 99 ? "99+" : String(many));
+
 /** @param {{left: (at: number) => number, point: (at: number|null) => void}} charts */
 export function makeMarks(charts) {
   const tip = h("div", { class: "tip", role: "tooltip", id: "mark-tip", hidden: true });
-  const lane = h("div", { class: "lane", role: "toolbar", "aria-label": "Marks on the charts; arrow keys go from one to the next" });
+  const lane = h("div", {
+    class: "lane",
+    role: "toolbar",
+    "aria-label": "Marks on the charts; arrow keys go from one to the next",
+  });
   const element = h("div", { class: "lane-box" }, lane, tip);
   /** @type {Map<string, HTMLButtonElement>} */
   const buttons = new Map();
-  let entries = [], groups = [];
+  let entries = [],
+    groups = [];
 
   function explain(group) {
     tip.hidden = false;
-    fill(tip, group.entries.slice(-TOLD).reverse().map((one) =>
-      h("p", {}, h("b", {}, one.what), h("span", {}, one.why || one.facts.map((fact) => `${fact.label}: ${fact.text}`).join(". ")), h("small", {}, clock(one.at)))),
-    group.entries.length > TOLD ? h("p", { class: "tip-more" }, `and ${group.entries.length - TOLD} more, in the list below`) : null);
+    fill(
+      tip,
+      group.entries
+        .slice(-TOLD)
+        .reverse()
+        .map((one) =>
+          h(
+            "p",
+            {},
+            h("b", {}, one.what),
+            h("span", {}, one.why || one.facts.map((fact) => `${fact.label}: ${fact.text}`).join(". ")),
+            h("small", {}, clock(one.at)),
+          ),
+        ),
+      group.entries.length > TOLD
+        ? h("p", { class: "tip-more" }, `and ${group.entries.length - TOLD} more, in the list below`)
+        : null,
+    );
     const room = element.clientWidth;
     const wide = Math.min(340, room - 8);
     tip.style.width = `${wide}px`;
@@ -42,15 +65,37 @@ export function makeMarks(charts) {
   function make(key) {
     const sign = h("span", { class: "mark-sign" });
     const find = () => groups.find((group) => group.key === key);
-    const button = /** @type {HTMLButtonElement} */ (h("button", {
-      type: "button", class: "mark", tabindex: "-1", data: { mark: "" }, "aria-describedby": "mark-tip",
-      on: { mouseenter: () => explain(find()), focus: () => explain(find()), click: () => { button.focus(); explain(find()); }, mouseleave: silence, blur: silence },
-    }, sign));
+    const button = /** @type {HTMLButtonElement} */ (
+      h(
+        "button",
+        {
+          type: "button",
+          class: "mark",
+          tabindex: "-1",
+          data: { mark: "" },
+          "aria-describedby": "mark-tip",
+          on: {
+            mouseenter: () => explain(find()),
+            focus: () => explain(find()),
+            click: () => {
+              button.focus();
+              explain(find());
+            },
+            mouseleave: silence,
+            blur: silence,
+          },
+        },
+        sign,
+      )
+    );
     return button;
   }
 
   lane.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") { silence(); return; }
+    if (event.key === "Escape") {
+      silence();
+      return;
+    }
     const at = groups.findIndex((group) => buttons.get(group.key) === document.activeElement);
     const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: groups.length - 1 }[event.key];
     if (to === undefined || !groups[to]) return;
@@ -69,9 +114,17 @@ export function makeMarks(charts) {
       button.dataset.looks = looks;
       button.dataset.tone = tone;
       const shown = group.entries.find((one) => one.tone === tone) ?? group.entries[0];
-      fill(button.firstChild, many > 1 ? String(Math.min(many, 99)) : icon(shown.sign));
+      fill(button.firstChild, many > 1 ? shownCount(many) : icon(shown.sign));
       const last = group.entries[many - 1];
-      button.setAttribute("aria-label", many > 1 ? `${many} entries, ${second(group.entries[0].at)} to ${second(last.at)}: ${group.entries.slice(-TOLD).map((one) => one.what).join("; ")}` : inOneLine(shown));
+      button.setAttribute(
+        "aria-label",
+        many > 1
+          ? `${shownCount(many)} entries, ${second(group.entries[0].at)} to ${second(last.at)}: ${group.entries
+              .slice(-TOLD)
+              .map((one) => one.what)
+              .join("; ")}`
+          : inOneLine(shown),
+      );
     }
     button.style.left = `${group.left - WIDTH / 2}px`;
   }
@@ -83,13 +136,21 @@ export function makeMarks(charts) {
       const left = charts.left(Date.parse(one.at));
       const last = groups.at(-1);
       if (last && left - last.left < WIDTH) last.entries.push(one);
-      else if (left >= WIDTH && left <= right) groups.push({ key: one.key, left, at: Date.parse(one.at), entries: [one] });
+      else if (left >= WIDTH && left <= right)
+        groups.push({ key: one.key, left, at: Date.parse(one.at), entries: [one] });
     }
     const wanted = new Set(groups.map((group) => group.key));
-    for (const [key, button] of buttons) if (!wanted.has(key)) { button.remove(); buttons.delete(key); }
+    for (const [key, button] of buttons)
+      if (!wanted.has(key)) {
+        button.remove();
+        buttons.delete(key);
+      }
     for (const group of groups) {
       let button = buttons.get(group.key);
-      if (!button) { button = make(group.key); buttons.set(group.key, button); }
+      if (!button) {
+        button = make(group.key);
+        buttons.set(group.key, button);
+      }
       dress(button, group);
     }
     const order = groups.map((group) => buttons.get(group.key));
@@ -108,7 +169,10 @@ export function makeMarks(charts) {
   return {
     element,
     /** @param {any[]} next oldest first */
-    show(next) { entries = next; place(); },
+    show(next) {
+      entries = next;
+      place();
+    },
     place,
   };
 }

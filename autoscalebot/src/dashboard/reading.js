@@ -7,24 +7,41 @@ import { backendName, level, thresholds, withUnit } from "./words.js";
 const LEVEL = { high: "high", low: "low", fine: "fine" };
 
 /** Cloned for each reading: there may be thousands. */
-const model = h("div", { class: "reading" },
-  h("span", { class: "reading-top" }, h("b", { class: "reading-value" }), h("span", { class: "reading-word" }), h("span", { class: "reading-limits" })),
-  h("span", { class: "gauge", "aria-hidden": "true" }, h("i", { class: "gauge-zone" }), h("i", { class: "gauge-needle" })),
-  h("span", { class: "reading-name" }));
+const model = h(
+  "div",
+  { class: "reading" },
+  h(
+    "span",
+    { class: "reading-top" },
+    h("b", { class: "reading-value" }),
+    h("span", { class: "reading-word" }),
+    h("span", { class: "reading-limits" }),
+  ),
+  h(
+    "span",
+    { class: "gauge", "aria-hidden": "true" },
+    h("i", { class: "gauge-zone" }),
+    h("i", { class: "gauge-needle" }),
+  ),
+  h("span", { class: "reading-name" }),
+);
 
 /** @returns {{element: HTMLElement, update: (signal: any) => void}} */
 export function readingView() {
   const element = /** @type {HTMLElement} */ (model.cloneNode(true));
   const [top, gauge, name] = element.children;
-  const [value, word, limits] = top.children, [zone, needle] = gauge.children;
+  const [value, word, limits] = top.children,
+    [zone, needle] = gauge.children;
   return {
     element,
     update(signal) {
-      const state = signal.failure ? "failed" : level(signal) ?? "none";
+      const state = signal.failure ? "failed" : (level(signal) ?? "none");
       setText(value, signal.failure ? "no reading" : withUnit(signal.reading, signal.unit));
       setText(word, LEVEL[state] ?? "");
       setText(limits, thresholds(signal));
-      const below = signal.failure ? `${backendName(signal.backend)}: ${signal.failure.message}` : backendName(signal.backend);
+      const below = signal.failure
+        ? `${backendName(signal.backend)}: ${signal.failure.message}`
+        : backendName(signal.backend);
       setText(name, below);
       setAttribute(name, "title", signal.failure ? below : null);
       setAttribute(element, "data-level", state);

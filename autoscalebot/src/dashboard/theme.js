@@ -8,7 +8,11 @@
   /** @returns {"light"|"dark"} */
   const chosen = () => {
     let saved = null;
-    try { saved = localStorage.getItem(KEY); } catch { /* storage may be forbidden; then the system decides */ }
+    try {
+      saved = localStorage.getItem(KEY);
+    } catch {
+      /* storage may be forbidden; then the system decides */
+    }
     return saved === "light" || saved === "dark" ? saved : dark.matches ? "dark" : "light";
   };
   const apply = () => {
@@ -23,7 +27,11 @@
       button.setAttribute("aria-label", `${next} colours`);
     };
     button.addEventListener("click", () => {
-      try { localStorage.setItem(KEY, chosen() === "dark" ? "light" : "dark"); } catch { return; }
+      try {
+        localStorage.setItem(KEY, chosen() === "dark" ? "light" : "dark");
+      } catch {
+        return;
+      }
       apply();
     });
     addEventListener("themechange", label);

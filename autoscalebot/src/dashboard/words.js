@@ -24,7 +24,12 @@ const STATUS = {
 };
 
 /** What the groups of the overview are called, in the order in which they are shown. */
-export const GROUPS = [["attention", "Need attention"], ["scaling", "Scaling"], ["by_hand", "Paused or held"], ["steady", "Steady"]];
+export const GROUPS = [
+  ["attention", "Need attention"],
+  ["scaling", "Scaling"],
+  ["by_hand", "Paused or held"],
+  ["steady", "Steady"],
+];
 
 export function statusOf(process) {
   const [text, icon, tone, group] = STATUS[process.status] ?? [process.status, "question", "rest", "steady"];
@@ -40,13 +45,17 @@ export function number(value) {
   return digits[size >= 100 ? 0 : size >= 10 ? 1 : 2].format(value);
 }
 
-export const withUnit = (value, unit) => (value === null || value === undefined ? "–" : unit ? `${number(value)} ${unit}` : number(value));
+export const withUnit = (value, unit) =>
+  value === null || value === undefined ? "–" : unit ? `${number(value)} ${unit}` : number(value);
 
 export const count = (value, noun, plural = `${noun}s`) => `${number(value)} ${value === 1 ? noun : plural}`;
 
 /** "ResponseTime" is a name in the settings; people read "Response time". */
 export function backendName(backend) {
-  const words = String(backend).split(".").pop().replace(/([a-z])([A-Z])/g, (_, a, b) => `${a} ${b.toLowerCase()}`);
+  const words = String(backend)
+    .split(".")
+    .pop()
+    .replace(/([a-z])([A-Z])/g, (_, a, b) => `${a} ${b.toLowerCase()}`);
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
@@ -65,13 +74,17 @@ export function thresholds(signal) {
   return parts.join(" · ");
 }
 
-export const bounds = (process) => (process.min === process.max ? `exactly ${process.min}` : `${process.min}–${process.max}`);
+export const bounds = (process) =>
+  process.min === process.max ? `exactly ${process.min}` : `${process.min}–${process.max}`;
 
 /** What a person ordered, in a sentence, or null when the bot decides by itself. */
 export function modeSentence(process) {
   const { kind, scope, count: n, until, reason } = process.mode;
   if (kind === "automatic") return null;
-  const what = kind === "held" ? `Held at ${n}` : { up: "Paused for scaling up", down: "Paused for scaling down" }[scope] ?? "Paused";
+  const what =
+    kind === "held"
+      ? `Held at ${n}`
+      : ({ up: "Paused for scaling up", down: "Paused for scaling down" }[scope] ?? "Paused");
   return `${what} ${until ? `until ${clock(until)}` : "until it is resumed"}${reason ? `: ${reason}` : ""}`;
 }
 
@@ -116,14 +129,17 @@ export function zone() {
   const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const offset = -new Date().getTimezoneOffset();
   if (offset === 0) return name === "UTC" ? "UTC" : `${name}, UTC`;
-  const hours = Math.trunc(Math.abs(offset) / 60), minutes = Math.abs(offset) % 60;
+  const hours = Math.trunc(Math.abs(offset) / 60),
+    minutes = Math.abs(offset) % 60;
   return `${name}, UTC${offset > 0 ? "+" : "−"}${hours}${minutes ? `:${String(minutes).padStart(2, "0")}` : ""}`;
 }
 
 /** Why as many run as run: the sentence, or what can be said without one. */
 export function why(process) {
   if (process.reason?.sentence) return process.reason.sentence;
-  return process.status === "starting" ? "it has just started and has not measured yet" : "no decision has been made yet";
+  return process.status === "starting"
+    ? "it has just started and has not measured yet"
+    : "no decision has been made yet";
 }
 
 /** @param {number} now milliseconds, by the server's clock */
