@@ -32,6 +32,9 @@ const QUEUES: Environment = Environment { name: "venv", list: "requirements.txt"
 /// One more of these, which gets along with none of the others.
 const ARQ: Environment = Environment { name: "venv-arq", list: "requirements-arq.txt", at_least: None };
 
+/// What asks the API everything that its document allows.
+pub const API: Environment = Environment { name: "venv-api", list: "requirements-api.txt", at_least: None };
+
 /// The Python package with the Django of long-term support, and all that builds and checks the package.
 pub const DJANGO_5: Environment =
     Environment { name: "venv-django5", list: "requirements-python-django5.txt", at_least: None };
@@ -41,7 +44,7 @@ pub const DJANGO_6: Environment =
     Environment { name: "venv-django6", list: "requirements-python-django6.txt", at_least: Some((3, 12)) };
 
 /// All. What may not be there on every machine comes last, so that it keeps nothing else from being installed.
-const ENVIRONMENTS: &[&Environment] = &[&QUEUES, &ARQ, &DJANGO_5, &DJANGO_6];
+const ENVIRONMENTS: &[&Environment] = &[&QUEUES, &ARQ, &API, &DJANGO_5, &DJANGO_6];
 
 /// What a Python may be called, newest first.
 const NAMES: &[&str] = &["python3.14", "python3.13", "python3.12", "python3"];

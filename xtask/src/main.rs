@@ -4,6 +4,7 @@
 //! A chore is a file here. What a chore runs prints to the terminal as it goes; nothing is kept back, so that a failure
 //! can be read where it happened.
 
+mod api;
 mod bench;
 mod check;
 mod counts;
@@ -31,6 +32,7 @@ Usage: cargo xtask <chore>
   tidy              the rules of STYLE.md that a program can see
   docs [--check]    writes the generated parts of docs/; with --check, says what is out of date
   tools             installs what the tests need, saying what and why
+  api               asks the API of a running program everything that its document allows, and much that it does not
   python            builds the Python package, checks it, tests it with each Django in an environment of its own
   python ARG...     only its tests, with one Django and these arguments of pytest
   wheel             builds the Python package for publishing: wheel and source distribution, in target/wheels
@@ -64,6 +66,7 @@ fn chore() -> Result<ExitCode> {
         ["docs"] => docs::write()?,
         ["docs", "--check"] => docs::check()?,
         ["tools"] => tools::install()?,
+        ["api"] => api::api()?,
         ["python", arguments @ ..] => python::python(arguments)?,
         ["wheel"] => wheel::publishable()?,
         ["bench", "fleet", options @ ..] => bench::fleet(options)?,

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: all that stands between a change and the main branch, and its sum in the last line.
 //!
-//! Tools, then checks, then every test of the workspace, then those of the Python package. There is one target folder,
+//! Tools, then checks, then every test of the workspace, then the API by its document, then the Python package. There is one target folder,
 //! one profile and one set of features throughout, so no crate is compiled twice but for clippy, which needs metadata and
 //! no machine code; build scripts and macros are shared even there. The docs are checked by a test of `docgen`, because
 //! building that alone would choose other features for shared dependencies and compile them again.
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::{
-    check,
+    api, check,
     counts::Counts,
     python,
     run::{self, cargo, run_reading},
@@ -26,6 +26,7 @@ pub fn test() -> bool {
     steps.step("tools", tools::install);
     check::all(&mut steps);
     steps.tests("tests", workspace_tests);
+    steps.step("api", api::api);
     python::tests(&mut steps);
     steps.print();
 

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    input::{Asked, Nothing, Told, no_process, within},
+    input::{Asked, Nothing, Told, no_process, whole, whole_or_none, within},
     process::{Order, Process, Reason, Scope},
 };
 use crate::server::{
@@ -51,45 +51,62 @@ pub enum Command {
     #[schema(title = "Pause")]
     Pause {
         /// Which orders.
-        #[schema(inline)]
         scope: Scope,
         /// For so long; without it, until somebody resumes.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "whole_or_none")]
         #[schema(minimum = 1, maximum = 31_536_000)]
         for_seconds: Option<u32>,
         /// Why.
-        #[schema(min_length = 1, max_length = 300, pattern = r"[A-Za-z0-9]")]
+        #[schema(
+            min_length = 1,
+            max_length = 300,
+            pattern = r"[^\s\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]"
+        )]
         reason: String,
     },
     /// Ends a pause or a hold.
     #[schema(title = "Resume")]
     Resume {
         /// Why.
-        #[schema(min_length = 1, max_length = 300, pattern = r"[A-Za-z0-9]")]
+        #[schema(
+            min_length = 1,
+            max_length = 300,
+            pattern = r"[^\s\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]"
+        )]
         reason: String,
     },
     /// Keeps a count, whatever is measured.
     #[schema(title = "Hold")]
     Hold {
         /// The count; cut to the bounds.
+        #[serde(deserialize_with = "whole")]
         #[schema(minimum = 0, maximum = 100_000)]
         count: u32,
         /// For so long; without it, until somebody resumes.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "whole_or_none")]
         #[schema(minimum = 1, maximum = 31_536_000)]
         for_seconds: Option<u32>,
         /// Why.
-        #[schema(min_length = 1, max_length = 300, pattern = r"[A-Za-z0-9]")]
+        #[schema(
+            min_length = 1,
+            max_length = 300,
+            pattern = r"[^\s\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]"
+        )]
         reason: String,
     },
     /// Goes to a count once, at once.
     #[schema(title = "Scale")]
     Scale {
         /// The count; cut to the bounds.
+        #[serde(deserialize_with = "whole")]
         #[schema(minimum = 0, maximum = 100_000)]
         count: u32,
         /// Why.
-        #[schema(min_length = 1, max_length = 300, pattern = r"[A-Za-z0-9]")]
+        #[schema(
+            min_length = 1,
+            max_length = 300,
+            pattern = r"[^\s\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]"
+        )]
         reason: String,
     },
     /// Decides and tells, but does not scale, from now on or no longer.
@@ -98,14 +115,22 @@ pub enum Command {
         /// Whether from now on.
         on: bool,
         /// Why.
-        #[schema(min_length = 1, max_length = 300, pattern = r"[A-Za-z0-9]")]
+        #[schema(
+            min_length = 1,
+            max_length = 300,
+            pattern = r"[^\s\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]"
+        )]
         reason: String,
     },
     /// Measures and decides now.
     #[schema(title = "Evaluate")]
     Evaluate {
         /// Why.
-        #[schema(min_length = 1, max_length = 300, pattern = r"[A-Za-z0-9]")]
+        #[schema(
+            min_length = 1,
+            max_length = 300,
+            pattern = r"[^\s\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]"
+        )]
         reason: String,
     },
 }
@@ -225,9 +250,10 @@ impl Command {
         | Self::Scale { reason, .. }
         | Self::DryRun { reason, .. }
         | Self::Evaluate { reason }) = self;
+        let is_long = reason.chars().count() > LONGEST_REASON;
         let reason = one_line(&reason);
-        if !(1..=LONGEST_REASON).contains(&reason.chars().count()) {
-            return Err(Failure::body(format!("reason must be 1 to {LONGEST_REASON} letters")));
+        if is_long || reason.is_empty() {
+            return Err(Failure::body(format!("reason must be 1 to {LONGEST_REASON} letters that can be read")));
         }
         Ok(Commanded { command: command.map_err(Failure::body)?, reason })
     }
@@ -263,6 +289,8 @@ mod tests {
             (r#"{"command": "scale", "count": 100001, "reason": "x"}"#, "count is 100001"),
             (r#"{"command": "scale", "count": -1, "reason": "x"}"#, "-1"),
             (r#"{"command": "scale", "reason": "x"}"#, "count"),
+            (r#"{"command": "scale", "count": 2.5, "reason": "x"}"#, "2.5 is no whole number"),
+            (r#"{"command": "scale", "count": "3", "reason": "x"}"#, "string"),
             (r#"{"command": "hold", "count": 1, "for_seconds": 0, "reason": "x"}"#, "for_seconds is 0"),
             (r#"{"command": "pause", "scope": "all", "for_seconds": 31536001, "reason": "x"}"#, "for_seconds"),
             (r#"{"command": "resume", "reason": " "}"#, "reason"),
@@ -273,6 +301,8 @@ mod tests {
             let error = read(text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");
         }
+        let whole = read(r#"{"command": "scale", "count": 3.0, "reason": "x"}"#).unwrap();
+        assert_eq!(whole.command, control::Command::Scale { count: 3 });
         assert!(read(&format!(r#"{{"command": "resume", "reason": "{}"}}"#, "ü".repeat(300))).is_ok());
         assert!(read(&format!(r#"{{"command": "resume", "reason": "{}"}}"#, "ü".repeat(301))).is_err());
     }

@@ -11,7 +11,8 @@ use axum::{
     http::{StatusCode, header, request::Parts},
 };
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::Number;
 
 use crate::server::failure::Failure;
 
@@ -43,7 +44,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
 }
 
 /// No query at all.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
@@ -86,6 +87,31 @@ pub fn within(name: &str, number: u32, range: RangeInclusive<u32>) -> Result<u32
         return Ok(number);
     }
     Err(format!("{name} is {number}, and must be {} to {}", range.start(), range.end()))
+}
+
+/// A whole number, however it is written: `3`, and `3.0`, which is the same to JSON.
+///
+/// # Errors
+/// When it is none, or far too large.
+pub fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    as_whole(&Number::deserialize(deserializer)?)
+}
+
+/// The same for a number that may be missing.
+///
+/// # Errors
+/// When it is there, and no whole number.
+pub fn whole_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    Option::<Number>::deserialize(deserializer)?.as_ref().map(as_whole).transpose()
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "looked at just before")]
+fn as_whole<E: serde::de::Error>(number: &Number) -> Result<u32, E> {
+    let written =
+        number.as_f64().filter(|number| number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(number));
+    written
+        .map(|number| number as u32)
+        .ok_or_else(|| E::custom(format!("{number} is no whole number from 0 to {}", u32::MAX)))
 }
 
 /// A word to look for in the store.

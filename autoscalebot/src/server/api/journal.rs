@@ -58,7 +58,7 @@ pub struct DecisionsQuery {
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
     /// Those after a page, by its `next`.
-    #[param(min_length = 1, max_length = 100, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$")]
+    #[param(pattern = r"^[0-9]{1,18}\.[0-9]{1,18}\.[0-9]{1,18}$")]
     before: Option<String>,
 }
 
@@ -257,7 +257,7 @@ pub struct EventsQuery {
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
     /// Those after a page, by its `next`.
-    #[param(min_length = 1, max_length = 100, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$")]
+    #[param(pattern = r"^[0-9]{1,18}\.[0-9]{1,18}$")]
     before: Option<String>,
 }
 

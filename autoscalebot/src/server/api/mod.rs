@@ -24,8 +24,10 @@ use serde::Serialize;
 use utoipa::{
     OpenApi as _, ToSchema,
     openapi::{
-        ContentBuilder, HeaderBuilder, HttpMethod, ObjectBuilder, OpenApi, Ref, Response, ResponseBuilder, Type,
+        ContentBuilder, HeaderBuilder, HttpMethod, ObjectBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder,
+        Schema, Type,
         path::Operation,
+        schema::AdditionalProperties,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -123,6 +125,14 @@ fn complete(document: &mut OpenApi) {
     let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
     let token = token.description(Some("The read token for looking, the operate token also for commands."));
     let components = document.components.get_or_insert_default();
+    // A field that is not known is refused, and the derived schema does not say so.
+    if let Some(RefOr::T(Schema::OneOf(commands))) = components.schemas.get_mut("Command") {
+        for command in &mut commands.items {
+            if let RefOr::T(Schema::Object(command)) = command {
+                command.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+            }
+        }
+    }
     components.add_security_scheme("token", SecurityScheme::Http(token.build()));
     let needs = utoipa::openapi::security::SecurityRequirement::new("token", std::iter::empty::<String>());
     document.security = Some(vec![needs]);
