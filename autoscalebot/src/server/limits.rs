@@ -56,7 +56,7 @@ impl Limits {
     /// # Errors
     /// When this client has asked too much lately.
     pub fn read(&self, client: IpAddr) -> Result<(), Failure> {
-        if self.asked.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == 0 {
+        if self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(FORGET_EVERY) {
             for limiter in [&self.reads, &self.commands, &self.wrong_tokens] {
                 limiter.retain_recent();
             }

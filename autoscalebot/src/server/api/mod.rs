@@ -71,7 +71,6 @@ struct Processes {
 }
 
 /// The routes, and the document about them.
-#[must_use]
 pub fn routes() -> (axum::Router<Arc<Site>>, OpenApi) {
     let routes = OpenApiRouter::with_openapi(Beginning::openapi())
         .routes(routes!(health::health))
