@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    io::Read,
+    io::{Read, Write},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -72,6 +72,26 @@ fn a_signal_ends_the_demo_early_with_a_summary_and_nothing_left() {
     assert!(output.status.success(), "{told}");
     assert!(told.contains("Stopped before the end."), "{told}");
     assert_eq!(left(&mark), BTreeSet::new());
+}
+
+#[test]
+fn a_browser_can_watch_the_demo() {
+    let mark = mark("browser");
+    let mut demo = start(&mark, &[]);
+    let mut first = [0; 400];
+    demo.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    let first = String::from_utf8_lossy(&first).into_owned();
+    let address = first.split_once("The dashboard is at http://").and_then(|(_, rest)| rest.split_once('/')).unwrap().0;
+    for (path, words) in [("/", "<title>autoscalebot</title>"), ("/api/v1/processes", r#""name":"web""#)] {
+        let mut connection = std::net::TcpStream::connect(address).unwrap();
+        write!(connection, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(words), "{path}: {answer}");
+    }
+    assert!(Command::new("kill").arg(demo.id().to_string()).status().unwrap().success());
+    assert!(demo.wait_with_output().unwrap().status.success());
+    nothing_is_left(&mark);
 }
 
 #[test]
