@@ -18,6 +18,8 @@ pub mod listen;
 mod probes;
 mod router;
 mod site;
+#[cfg(test)]
+mod testing;
 
 use std::{
     io,

@@ -35,3 +35,37 @@ pub async fn readyz(State(site): State<Arc<Site>>) -> Response {
     }
     unready(json!({"status": "starting", "waiting": waiting}))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::server::testing::site;
+
+    async fn seen(response: Response) -> (u16, String) {
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 1024).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_bot_that_does_not_move_is_named() {
+        let (site, _fleet) = site(Duration::from_secs(3600)).await;
+        // It runs once the test waits, and then has a next moment that is an hour too old.
+        while site.stalled(&site.clock.now()).is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let (status, body) = seen(healthz(State(site)).await).await;
+        assert_eq!((status, body.as_str()), (503, r#"{"status":"stalled","stalled":["web"]}"#));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_stops_is_not_ready() {
+        let (site, _fleet) = site(Duration::ZERO).await;
+        assert_eq!(seen(healthz(State(site.clone())).await).await.0, 200);
+        assert_eq!(seen(readyz(State(site.clone())).await).await.1, r#"{"status":"starting","waiting":["web"]}"#);
+        site.stop.cancel();
+        assert_eq!(seen(readyz(State(site)).await).await, (503, r#"{"status":"stopping"}"#.to_owned()));
+    }
+}

@@ -158,3 +158,40 @@ fn live_id() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     format!("live-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
+
+#[cfg(test)]
+mod tests {
+    use autoscalebot_engine::bot::Watch as _;
+
+    use super::*;
+    use crate::server::testing::site;
+
+    #[tokio::test]
+    async fn a_listener_who_is_slower_than_the_news_is_told_every_process_anew() {
+        let (site, _fleet) = site(Duration::ZERO).await;
+        let permit = site.streams.clone().acquire_owned().await.unwrap();
+        let news = site.board.news();
+        let mut listener = Listener { site: site.clone(), news, only: None, waiting: VecDeque::new(), _permit: permit };
+        let ghost = ProcessName::new("ghost").unwrap();
+        for _ in 0..10_000 {
+            site.board.left(&ghost);
+        }
+        let first = format!("{:?}", listener.next().await.unwrap());
+        assert!(first.contains("web") && !first.contains("ghost"), "{first}");
+        site.stop.cancel();
+        while listener.next().await.is_some() {}
+    }
+
+    #[tokio::test]
+    async fn there_are_no_more_streams_than_places() {
+        let (site, _fleet) = site(Duration::ZERO).await;
+        let ask = || stream(State(site.clone()), Asked(StreamQuery { process: None }));
+        let mut open = Vec::new();
+        for _ in 0..MOST_STREAMS {
+            open.push(ask().await.map_err(|failure| failure.message).unwrap());
+        }
+        assert_eq!(ask().await.map(|_| ()).unwrap_err().key, "too_many_streams");
+        open.pop();
+        assert!(ask().await.is_ok());
+    }
+}
