@@ -71,6 +71,15 @@ struct RunArguments {
     store: StoreArguments,
     #[command(flatten)]
     keep: KeepArguments,
+    /// Serve dashboard and API here: 127.0.0.1:8080, 0.0.0.0:8080; a port alone means 127.0.0.1
+    ///
+    /// Beyond this machine only with a token: AUTOSCALEBOT_READ_TOKEN for looking, AUTOSCALEBOT_OPERATE_TOKEN also for
+    /// commands.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Let everybody who reaches the server see and do everything, without a token
+    #[arg(long, requires = "listen")]
+    insecure: bool,
 }
 
 #[derive(Debug, Args)]
@@ -134,6 +143,9 @@ struct DemoArguments {
     /// Plain lines instead of the live view, as when the output is not a terminal
     #[arg(long)]
     plain: bool,
+    /// Serve the dashboard here instead of on a free port of this machine
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    listen: String,
 }
 
 #[derive(Debug, Args)]
@@ -214,6 +226,8 @@ pub fn main(arguments: Vec<OsString>, host: Host, log: Option<logging::Lines>) -
                 dry_run: arguments.dry_run,
                 store: arguments.store.store,
                 keep: arguments.keep.keep(),
+                listen: arguments.listen,
+                is_insecure: arguments.insecure,
             };
             command::run::run(&wish, around)
         }
@@ -229,7 +243,7 @@ pub fn main(arguments: Vec<OsString>, host: Host, log: Option<logging::Lines>) -
             };
             command::eval::run(settings, &wish, around)
         }
-        Command::Demo(arguments) => command::demo::run(arguments.seconds, arguments.plain, around),
+        Command::Demo(arguments) => command::demo::run(arguments.seconds, arguments.plain, &arguments.listen, around),
         Command::Example(arguments) => command::example::run(arguments.format),
         Command::Schema => command::schema::run(),
         Command::DemoApp(arguments) => {

@@ -28,6 +28,7 @@ pub fn all() -> Result<Vec<Generated>> {
     }
     let schema = format!("{:#}\n", schema::schema());
     files.push(Generated { path: "docs/settings.schema.json".into(), text: schema });
+    files.push(Generated { path: "docs/openapi.json".into(), text: format!("{}\n", autoscalebot::openapi()) });
     Ok(files)
 }
 

@@ -7,9 +7,10 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use autoscalebot_core::{
-    bounds::Bounds,
+    bounds::{Bounds, Range},
     busy::Protection,
     decision::{self, Terms},
+    moment::Moment,
     rapid::RapidLimit,
     registry::Problem,
     step::{Policy, Signal},
@@ -71,6 +72,16 @@ impl PolicySpec {
             protection: self.protection,
         })
     }
+
+    /// The bounds of a moment, all signals together: the same that the core would say. Nothing when they cannot be.
+    #[must_use]
+    pub fn range(&self, now: &Moment) -> Option<Range> {
+        let bounds = |signal: &SignalSpec| signal.bounds().ok();
+        let ranges = self.signals.iter().map(|signal| bounds(signal).map(|bounds| bounds.at(now)));
+        let ranges: Option<Vec<Range>> = ranges.collect();
+        let both = |left: Range, right: Range| Range { min: left.min.max(right.min), max: left.max.max(right.max) };
+        ranges?.into_iter().reduce(both)
+    }
 }
 
 impl SignalSpec {
@@ -84,19 +95,19 @@ impl SignalSpec {
             backend: measurement,
             process: process.to_owned(),
         };
-        let about = |setting: &str| {
-            let setting = setting.to_owned();
-            move |text: String| in_decision(Problem::new(setting, text, ""))
-        };
-        let zone = resolve_time_zone(&self.common).map_err(about("time_zone"))?;
-        let (min, max) = (self.common.min_processes.clone(), self.common.max_processes.clone());
         Ok(Signal {
             backend: Arc::from(measurement),
             decide: (entry.build)(&self.settings, &terms).map_err(in_decision)?,
-            bounds: Bounds::new(min, max, zone).map_err(about("min_processes"))?,
+            bounds: self.bounds().map_err(in_decision)?,
             history_length: self.common.history_length,
             sees_work: self.sees_work,
         })
+    }
+
+    fn bounds(&self) -> Result<Bounds, Problem> {
+        let zone = resolve_time_zone(&self.common).map_err(|text| Problem::new("time_zone", text, ""))?;
+        let (min, max) = (self.common.min_processes.clone(), self.common.max_processes.clone());
+        Bounds::new(min, max, zone).map_err(|text| Problem::new("min_processes", text, ""))
     }
 
     /// The two thresholds that its readings are held against, if its decision backend has such settings: at or below

@@ -8,19 +8,29 @@ use std::{sync::Arc, time::Duration};
 use autoscalebot_engine::{
     board::Board,
     build::Manner,
-    clock::SystemClock,
+    clock::{Clock as _, SystemClock},
     config::{ConfigErrors, load},
     fleet::Fleet,
     shared::Shared,
     store::{self, Keep, Place, Store},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::{cli::Surroundings, command, exit::Exit, watch::WatchedFile};
+use crate::{
+    cli::Surroundings,
+    command,
+    exit::Exit,
+    server::{self, Parts, listen::Listen},
+    watch::WatchedFile,
+};
 
 /// From the signal to the exit. Five seconds are promised; the rest is for the system to take the program down.
 const SHUTDOWN: Duration = Duration::from_millis(4500);
+
+/// When all bots have ended, nothing is left to wait for but answers on their way out.
+const LAST_ANSWERS: Duration = Duration::from_millis(200);
 
 /// Signals within this time of the first are the same wish. Nobody presses Ctrl-C twice in half a second by decision.
 const TOGETHER: Duration = Duration::from_millis(500);
@@ -38,6 +48,10 @@ pub struct Wish {
     pub store: Option<String>,
     /// For how long.
     pub keep: Keep,
+    /// Where the server listens; there is none without.
+    pub listen: Option<String>,
+    /// Let everybody who reaches the server do everything.
+    pub is_insecure: bool,
 }
 
 /// Runs until stopped.
@@ -45,6 +59,14 @@ pub fn run(wish: &Wish, around: &Surroundings) -> Exit {
     let place = match command::store_place(wish.store.as_deref(), around) {
         Ok(place) => place,
         Err(code) => return code,
+    };
+    let listen = wish.listen.as_deref().map(|listen| Listen::find(listen, wish.is_insecure, &around.host.environment));
+    let listen = match listen.transpose() {
+        Ok(listen) => listen,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            return Exit::REFUSED;
+        }
     };
     let loaded = match load::load_with_words(wish.settings.as_deref(), &around.folder, &around.host) {
         Ok(loaded) => loaded,
@@ -54,13 +76,19 @@ pub fn run(wish: &Wish, around: &Surroundings) -> Exit {
         Ok(runtime) => runtime,
         Err(code) => return code,
     };
-    let code = runtime.block_on(serve(loaded, place, wish, around));
+    let code = runtime.block_on(serve(loaded, place, listen, wish, around));
     // Whatever still blocks a thread (a name that is being looked up) must not hold up the exit.
     runtime.shutdown_background();
     code
 }
 
-async fn serve(loaded: load::Loaded, place: Option<Place>, wish: &Wish, around: &Surroundings) -> Exit {
+async fn serve(
+    loaded: load::Loaded,
+    place: Option<Place>,
+    listen: Option<Listen>,
+    wish: &Wish,
+    around: &Surroundings,
+) -> Exit {
     let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = signals else {
         eprintln!("error: the system does not let us receive signals");
@@ -70,9 +98,21 @@ async fn serve(loaded: load::Loaded, place: Option<Place>, wish: &Wish, around: 
     let processes: Vec<_> = config.processes.keys().map(ToString::to_string).collect();
     let (settings, dry_run) = (wish.settings.as_deref(), wish.dry_run);
     let (clock, store) = open_store(place, wish.keep).await;
-    let shared = Shared::new(clock, around.host.clone());
+    let started = clock.now();
+    let shared = Shared::new(clock.clone(), around.host.clone());
     let board = Board::new(around.host.clone());
-    let manner = Manner { dry_run, watchers: vec![board], store };
+    let manner = Manner { dry_run, watchers: vec![board.clone()], store: store.clone() };
+    // Before any bot runs: whoever cannot have the address wants to know it now.
+    let listening = match &listen {
+        Some(listen) => match server::bind(listen).await {
+            Ok(listening) => Some(listening),
+            Err(problem) => {
+                eprintln!("error: {problem}");
+                return Exit::FAILED;
+            }
+        },
+        None => None,
+    };
     let mut fleet = match Fleet::start(config, shared, manner).await {
         Ok(fleet) => fleet,
         Err(errors) => {
@@ -82,7 +122,15 @@ async fn serve(loaded: load::Loaded, place: Option<Place>, wish: &Wish, around: 
             return Exit::REFUSED;
         }
     };
+    let stop = CancellationToken::new();
+    let serving = listening.map(|listening| {
+        let parts = Parts { board, commander: fleet.commander(), store, clock, started };
+        listening.serve(parts, stop.clone())
+    });
     info!(settings = name, processes = in_short(&processes), dry_run, version = env!("CARGO_PKG_VERSION"), "started");
+    if let Some(serving) = &serving {
+        info!(address = serving.url(), "the dashboard is at this address");
+    }
     for warning in warnings.iter().chain(&fleet.remarks()) {
         warn!("{warning}");
     }
@@ -100,8 +148,15 @@ async fn serve(loaded: load::Loaded, place: Option<Place>, wish: &Wish, around: 
             () = file.changed() => reload(&mut fleet, settings, around).await,
         }
     }
+    stop.cancel();
+    let ended = async {
+        fleet.shutdown(SHUTDOWN).await;
+        if let Some(serving) = serving {
+            serving.ended(LAST_ANSWERS).await;
+        }
+    };
     tokio::select! {
-        () = fleet.shutdown(SHUTDOWN) => info!("stopped"),
+        () = ended => info!("stopped"),
         () = once_more(&mut terminate, &mut interrupt) => warn!("stopped at once, without waiting for calls in flight"),
     }
     Exit::FINE

@@ -12,6 +12,7 @@ use autoscalebot_core::{
     decision::{Direction, Reason},
     event::Event,
     moment::Moment,
+    names::ProcessName,
     sample::{CountsAs, MeasureFailure, Reading, Sample},
     step::ScaleFailure,
     units::in_words,
@@ -78,6 +79,16 @@ impl Text {
         }
         let subject = shortened(&one_line(&format!("{process}: {happened}")), LONGEST_SUBJECT);
         Self { subject, facts, severity: severity(&notice.event) }
+    }
+
+    /// An event that nobody is notified of, in the same words: subject and facts, without the time.
+    #[must_use]
+    pub fn about(process: &ProcessName, at: Moment, event: &Event) -> Self {
+        let notice =
+            Notice { process: process.clone(), at, event: event.clone(), id: uuid::Uuid::nil(), lost_before: 0 };
+        let mut text = Self::of(&notice);
+        text.facts.retain(|(label, _)| *label != "When");
+        text
     }
 
     /// Subject and facts, a line each.

@@ -8,6 +8,7 @@
 //!  load ──► router ──► web.1, web.2, … (autoscalebot __demo-app)
 //!             ▲              ▲
 //!        ResponseTime ──► bot ──► Local          narrator ──► view or plain lines ──► summary
+//!                          └──► board, store ──► dashboard, on a free port of this machine
 //! ```
 
 pub mod app;
@@ -26,14 +27,17 @@ use std::{
 
 use autoscalebot_core::moment::Moment;
 use autoscalebot_engine::{
+    board::Board,
     build::Manner,
     clock::SystemClock,
     config::{Config, load as settings},
     environment::NO_COLOR,
     fleet::Fleet,
     shared::Shared,
+    store::{self, Keep, Place},
 };
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use self::{
     load::Visitors,
@@ -41,7 +45,12 @@ use self::{
     story::{Narrator, News, Story},
     view::{Now, View},
 };
-use crate::{cli::Surroundings, command, exit::Exit};
+use crate::{
+    cli::Surroundings,
+    command,
+    exit::Exit,
+    server::{self, Parts, listen::Listen},
+};
 
 /// How many processes the demo may run at most.
 const MOST_PROCESSES: u32 = 5;
@@ -63,7 +72,14 @@ enum End {
 }
 
 /// Runs the demo. Fails (1) when the processes did not go up and come down again.
-pub fn run(seconds: u32, plain: bool, around: &Surroundings) -> Exit {
+pub fn run(seconds: u32, plain: bool, listen: &str, around: &Surroundings) -> Exit {
+    let listen = match Listen::find(listen, false, &around.host.environment) {
+        Ok(listen) => listen,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            return Exit::REFUSED;
+        }
+    };
     let pace = Pace::new(seconds);
     let folder = match Folder::new(&pace, &around.host.launcher) {
         Ok(folder) => folder,
@@ -72,7 +88,7 @@ pub fn run(seconds: u32, plain: bool, around: &Surroundings) -> Exit {
             return Exit::FAILED;
         }
     };
-    let config = match settings::load(folder.settings().to_str(), &folder.0, &around.host) {
+    let config = match settings::load_with_words(folder.settings().to_str(), &folder.0, &around.host) {
         Ok(loaded) => loaded.config,
         Err(errors) => return command::refuse(&errors, around),
     };
@@ -80,7 +96,7 @@ pub fn run(seconds: u32, plain: bool, around: &Surroundings) -> Exit {
         Ok(runtime) => runtime,
         Err(code) => return code,
     };
-    let result = runtime.block_on(play(config, pace, plain, around));
+    let result = runtime.block_on(play(config, pace, plain, &listen, &folder, around));
     runtime.shutdown_background();
     match result {
         Ok(code) => code,
@@ -91,8 +107,18 @@ pub fn run(seconds: u32, plain: bool, around: &Surroundings) -> Exit {
     }
 }
 
-async fn play(config: Config, pace: Pace, plain: bool, around: &Surroundings) -> Result<Exit, String> {
-    let shared = Shared::new(Arc::new(SystemClock::new()), around.host.clone());
+async fn play(
+    config: Config,
+    pace: Pace,
+    plain: bool,
+    listen: &Listen,
+    folder: &Folder,
+    around: &Surroundings,
+) -> Result<Exit, String> {
+    let listening = server::bind(listen).await?;
+    let clock = Arc::new(SystemClock::new());
+    let store = store::find(Place::Sqlite(folder.0.join("store.db")), Keep::default()).await.start(clock.clone());
+    let shared = Shared::new(clock.clone(), around.host.clone());
     let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
         return Err("the system does not let us receive signals".to_owned());
@@ -106,15 +132,26 @@ async fn play(config: Config, pace: Pace, plain: bool, around: &Surroundings) ->
     let start = shared.clock.now();
     let (narrator, mut news) = Narrator::new(start);
     let narrator = Arc::new(narrator);
-    let manner = Manner { watchers: vec![narrator.clone()], ..Manner::default() };
+    let board = Board::new(around.host.clone());
+    let manner = Manner { dry_run: false, watchers: vec![narrator.clone(), board.clone()], store: Some(store.clone()) };
     let fleet = Fleet::start(config, shared.clone(), manner)
         .await
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    let stop = CancellationToken::new();
+    let parts = Parts { board, commander: fleet.commander(), store: Some(store), clock, started: start };
+    let serving = listening.serve(parts, stop.clone());
     let visitors = Arc::new(Visitors::default());
     let load = tokio::spawn(load::send(address.clone(), pace, start, shared.clone(), visitors.clone()));
 
-    let stage =
-        Stage { narrator: &narrator, visitors: &visitors, shared: &shared, start, pace, address: address.to_string() };
+    let stage = Stage {
+        narrator: &narrator,
+        visitors: &visitors,
+        shared: &shared,
+        start,
+        pace,
+        address: address.to_string(),
+        dashboard: serving.url(),
+    };
     let stopped = async {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -127,6 +164,7 @@ async fn play(config: Config, pace: Pace, plain: bool, around: &Surroundings) ->
         stage.show(around, stopped).await?
     };
     load.abort();
+    stop.cancel();
     fleet.shutdown(SHUTDOWN).await;
     drop(platform);
 
@@ -146,7 +184,10 @@ struct Stage<'a> {
     shared: &'a Shared,
     start: Moment,
     pace: Pace,
+    /// Where the app answers.
     address: String,
+    /// Where a browser sees the same.
+    dashboard: String,
 }
 
 impl Stage<'_> {
@@ -176,8 +217,9 @@ impl Stage<'_> {
         let (low, high) = (self.pace.low_ms(), self.pace.high_ms());
         print(&format!(
             "A web app of real processes on this machine, behind a router at {}.\n\
-             {high:.0} ms is high, {low:.0} ms is low: the two marks in each bar.\n\n",
-            self.address
+             {high:.0} ms is high, {low:.0} ms is low: the two marks in each bar.\n\
+             The dashboard is at {}\n\n",
+            self.address, self.dashboard
         ));
         loop {
             tokio::select! {
@@ -208,6 +250,7 @@ impl Stage<'_> {
                 served: self.visitors.served(),
                 turned_away: self.visitors.turned_away(),
                 address: self.address.clone(),
+                dashboard: self.dashboard.clone(),
             };
             let story = self.narrator.story().clone();
             view.draw(&story, &now, &self.pace).map_err(failed)?;

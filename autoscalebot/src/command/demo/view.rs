@@ -26,6 +26,8 @@ pub struct Now {
     pub turned_away: u64,
     /// Where the app answers, for those who want to try it themselves.
     pub address: String,
+    /// Where a browser sees the same.
+    pub dashboard: String,
 }
 
 /// The terminal while it is ours; given back when dropped.
@@ -84,7 +86,7 @@ fn draw(frame: &mut Frame<'_>, story: &Story, now: &Now, pace: &Pace, coloured: 
     // A terminal of 24 lines shows everything; in a taller one the readings get most of what there is more.
     let height = frame.area().height;
     let areas = Layout::vertical([
-        Constraint::Length(2),
+        Constraint::Length(3),
         Constraint::Length((height / 6).clamp(4, 6)),
         Constraint::Min(7),
         Constraint::Length(3),
@@ -107,7 +109,8 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, now: &Now, pace: &Pace) {
         Span::from(format!("   {} of {}   q ends it", plain::clock(now.at).trim(), length.trim())),
     ]);
     let address = format!("a web app of real processes on this machine, behind a router at {}", now.address);
-    frame.render_widget(Paragraph::new(vec![title, Line::from(address).dim()]), area);
+    let dashboard = Line::from(vec![Span::from("the dashboard is at "), Span::from(now.dashboard.as_str()).bold()]);
+    frame.render_widget(Paragraph::new(vec![title, dashboard, Line::from(address).dim()]), area);
 }
 
 /// The whole curve, what is past of it bright.
@@ -236,15 +239,28 @@ mod tests {
             running: 2,
             range: Some(Range { min: 1, max: 5 }),
         };
-        let now = Now { at: Duration::from_secs(3), served: 41, turned_away: 1, address: "http://here/".to_owned() };
+        let now = Now {
+            at: Duration::from_secs(3),
+            served: 41,
+            turned_away: 1,
+            address: "http://here/".to_owned(),
+            dashboard: "http://there/".to_owned(),
+        };
         for (width, height) in [(100, 40), (80, 24), (20, 5), (1, 1)] {
             let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
             terminal.draw(|frame| draw(frame, &story, &now, &Pace::new(120), true)).unwrap();
             if (width, height) == (100, 40) {
                 let shown = terminal.backend().to_string();
-                for part in
-                    ["700 ms", "500 ms is high", "■ web.2", "□ web.3", "web 1 → 2: too slow", "3 needed", "41 answered"]
-                {
+                for part in [
+                    "http://there/",
+                    "700 ms",
+                    "500 ms is high",
+                    "■ web.2",
+                    "□ web.3",
+                    "web 1 → 2: too slow",
+                    "3 needed",
+                    "41 answered",
+                ] {
                     assert!(shown.contains(part), "{part:?} is missing in\n{shown}");
                 }
             }
