@@ -2,11 +2,11 @@
 //!
 //! It keeps failures too: a run is broken by what went wrong in its middle, not only by what went right.
 
-use std::{collections::VecDeque, num::NonZeroUsize};
+use std::{collections::VecDeque, num::NonZeroUsize, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::sample::Sample;
+use crate::{moment::Moment, sample::Sample};
 
 /// The newest samples of one signal, up to a fixed number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,11 @@ impl History {
         self.capacity = capacity;
         let surplus = self.samples.len().saturating_sub(capacity.get());
         self.samples.drain(..surplus);
+    }
+
+    /// Forgets samples that are older than this: one that was taken regularly would have pushed them out by now.
+    pub fn forget_older_than(&mut self, age: Duration, now: &Moment) {
+        self.samples.retain(|sample| now.since(&sample.at) <= age);
     }
 
     /// Samples from the newest to the oldest.

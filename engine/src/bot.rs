@@ -131,9 +131,7 @@ impl Bot {
 
     /// Runs until `stop`; gives back what it knows, for a successor with other settings.
     pub async fn run(mut self, mut state: State, mut inbox: Inbox, stop: CancellationToken) -> State {
-        if let Some(unsettled) = self.unsettled.take() {
-            self.find_out(unsettled, &mut state).await;
-        }
+        self.find_out(&mut state).await;
         let (mut crashes, mut from) = (Backoff::default(), Duration::ZERO);
         loop {
             let laps = AssertUnwindSafe(self.laps(from, &mut state, &mut crashes, &mut inbox, &stop)).catch_unwind();
@@ -158,7 +156,8 @@ impl Bot {
 
     /// The program ended between an order and what became of it. If as many run as were ordered, it was obeyed, and what
     /// follows from that holds; else it is forgotten, and the next tick decides.
-    async fn find_out(&self, unsettled: Unsettled, state: &mut State) {
+    pub async fn find_out(&mut self, state: &mut State) {
+        let Some(unsettled) = self.unsettled.take() else { return };
         if self.platform.count().await.ok() != Some(unsettled.order.to) {
             return;
         }

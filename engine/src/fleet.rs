@@ -63,12 +63,7 @@ impl Fleet {
         let mut fleet = Self { shared, manner, commander: Commander::default(), bots: BTreeMap::new() };
         for ((process, config), mut bot) in config.processes.into_iter().zip(bots) {
             let (state, begins) = match remembered.remove(&process) {
-                Some(remembered) => {
-                    let as_before = remembered.is_measured_as(&bot);
-                    // Other settings may have given another order.
-                    bot.unsettled = remembered.unsettled.filter(|_| remembered.spec == *bot.spec);
-                    (remembered.state.carried_over(&bot.policy, as_before), Begins::Resumed)
-                }
+                Some(remembered) => (remembered.hand_over(&mut bot), Begins::Resumed),
                 None => (State::new(&bot.policy), Begins::Start),
             };
             let running = Running::start(bot, Fingerprint::of(&config), state, begins, &fleet.manner, &fleet.commander);

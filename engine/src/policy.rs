@@ -19,8 +19,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    config::resolve_time_zone,
+    config::{assemble::sounds_secret, resolve_time_zone},
     host::{DECISION, Host, MEASUREMENT},
+    measurement::url::UrlText,
+    secret::Secret,
 };
 
 /// What a bot decides by.
@@ -84,6 +86,28 @@ impl PolicySpec {
     }
 }
 
+impl PolicySpec {
+    /// The same as it may be kept. Our own decisions have no secrets; somebody's own backend may have any setting.
+    #[must_use]
+    pub fn storable(&self) -> Self {
+        let mut storable = self.clone();
+        storable.signals.iter_mut().for_each(|signal| signal.settings = without_secrets("", &signal.settings));
+        storable
+    }
+}
+
+fn without_secrets(name: &str, value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            map.iter().map(|(name, value)| (name.clone(), without_secrets(name, value))).collect()
+        }
+        Value::Array(items) => items.iter().map(|item| without_secrets(name, item)).collect(),
+        Value::String(text) if !text.is_empty() && sounds_secret(name) => Value::from(Secret::SHOWN),
+        Value::String(text) if text.contains("://") => Value::from(UrlText::new(text.as_str()).to_string()),
+        other => other.clone(),
+    }
+}
+
 impl SignalSpec {
     fn build(&self, process: &str, host: &Host) -> Result<Signal, (&'static str, Problem)> {
         let in_decision = |problem| ("decision", problem);
@@ -117,5 +141,51 @@ impl SignalSpec {
         let defaults = DECISION.find(host, &self.decision).map(|entry| (entry.defaults)()).unwrap_or_default();
         let of = |name: &str| self.settings.get(name).or_else(|| defaults.get(name)).and_then(Value::as_f64);
         (of("min_measurement_value"), of("max_measurement_value"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use autoscalebot_core::busy::Protection;
+    use serde_json::json;
+
+    use super::*;
+
+    fn spec(settings: Value) -> PolicySpec {
+        PolicySpec {
+            signals: vec![SignalSpec {
+                measurement: "ResponseTime".to_owned(),
+                unit: "ms".to_owned(),
+                sees_work: false,
+                interval: Duration::from_secs(10),
+                decision: "ConsecutiveThreshold".to_owned(),
+                settings,
+                common: decision::Common::default(),
+            }],
+            wait_after_scale: Duration::from_secs(5),
+            repeat: Duration::from_secs(3600),
+            rapid: RapidLimit { scales: 5, period: Duration::from_secs(60) },
+            protection: Protection::default(),
+        }
+    }
+
+    #[test]
+    fn what_is_kept_builds_the_same_policy() {
+        let spec = spec(json!({"max_measurement_value": 900.5}));
+        let kept: PolicySpec = serde_json::from_str(&serde_json::to_string(&spec.storable()).unwrap()).unwrap();
+        assert_eq!(kept, spec);
+        let host = Host::default();
+        assert_eq!(spec.signals[0].thresholds(&host), (Some(400.0), Some(900.5)));
+        assert!(kept.build("web", &host).is_ok());
+    }
+
+    #[test]
+    fn secrets_of_somebodys_own_backend_are_not_kept() {
+        let spec = spec(json!({
+            "api_token": "hunter2", "nested": {"passwords": ["hunter2"]}, "model_url": "https://me:hunter2@host/m",
+            "limit": 5, "plain": "kept",
+        }));
+        let kept = serde_json::to_string(&spec.storable()).unwrap();
+        assert!(!kept.contains("hunter2") && kept.contains("\"plain\":\"kept\""), "{kept}");
     }
 }

@@ -8,6 +8,7 @@ mod fleet;
 mod idle;
 mod machine;
 mod queues;
+mod store;
 
 use std::{fs, path::Path, time::Duration};
 
@@ -16,6 +17,7 @@ use anyhow::{Result, bail};
 pub use fleet::fleet;
 pub use idle::idle;
 pub use queues::queues;
+pub use store::store;
 
 use crate::run::{cargo, root, run};
 

@@ -35,10 +35,11 @@ Usage: cargo xtask <chore>
   python ARG...     only its tests, with one Django and these arguments of pytest
   wheel             builds the Python package for publishing: wheel and source distribution, in target/wheels
   bench fleet       what an evaluation costs, with 100, 1 000 and 10 000 processes
+  bench store       what keeping history costs, with 10 000 processes, and how fast a week of it is read
   bench queues      what a measurement of a queue costs, with 1 000 queues on one Redis
   bench idle        what the program costs that does nothing: memory, size, time to start
       [--write]     also writes the result into docs/benchmarks.md
-      [--counts N,N] [--seconds S]   (fleet, queues) other sizes, another length of each run
+      [--counts N,N] [--seconds S]   (fleet, store, queues) other sizes, another length of each run
 ";
 
 fn main() -> ExitCode {
@@ -66,6 +67,7 @@ fn chore() -> Result<ExitCode> {
         ["python", arguments @ ..] => python::python(arguments)?,
         ["wheel"] => wheel::publishable()?,
         ["bench", "fleet", options @ ..] => bench::fleet(options)?,
+        ["bench", "store", options @ ..] => bench::store(options)?,
         ["bench", "queues", options @ ..] => bench::queues(options)?,
         ["bench", "idle", options @ ..] => bench::idle(options)?,
         other => bail!("there is no chore {:?}; `cargo xtask help` lists them", other.join(" ")),

@@ -1,4 +1,6 @@
 //! The binary as its users run it: real process, real files, real HTTP, and a fake Heroku.
+mod api;
+mod http;
 mod job;
 mod reload;
 mod words;

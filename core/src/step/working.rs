@@ -84,15 +84,17 @@ pub fn protect(
         state.shrink_held_since = None;
         return Shrink { held: None, free };
     }
+    let sentence = &mut decision.reason.sentence;
+    if longest.is_zero() {
+        // Nothing is held, so no time begins that could be over when somebody is to be waited for again.
+        sentence.push_str(&format!("; {because}, and nobody is waited for"));
+        return Shrink { held: None, free };
+    }
     let since = *state.shrink_held_since.get_or_insert(now.since_start);
     let lasted = now.since_start.saturating_sub(since);
-    let sentence = &mut decision.reason.sentence;
     if lasted >= longest {
-        sentence.push_str(&if longest.is_zero() {
-            format!("; {because}, and nobody is waited for")
-        } else {
-            format!("; {because}, but work was waited for {} already, as long as is allowed", in_words(lasted))
-        });
+        let waited = in_words(lasted);
+        sentence.push_str(&format!("; {because}, but work was waited for {waited} already, as long as is allowed"));
         return Shrink { held: None, free };
     }
     if count < running {

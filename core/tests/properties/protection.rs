@@ -175,9 +175,10 @@ pub fn protect(
     Shrink { to: wanted, held_for: Some(lasted), free: Vec::new() }
 }
 
-/// For how long a shrink that is wanted now has been further than was safe: since the first of the ticks in a row of
-/// which none scaled, none was content, and none could have shrunk.
+/// For how long a shrink that is wanted now has been further than was safe while somebody was to be waited for: since the
+/// first such of the ticks in a row of which none scaled, none was content, and none could have shrunk.
 fn held_for(log: &Log, wishes: &[Wish], index: usize) -> Duration {
+    let waits_for_nobody = |tick: usize| log.plans[log.ticks[tick].plan].protection.max_busy_wait.is_zero();
     let mut since = index;
     for back in (0..index).rev() {
         if matches!(log.ticks[back].settled, Some((_, Settled::Scaled | Settled::DryRun))) {
@@ -185,6 +186,7 @@ fn held_for(log: &Log, wishes: &[Wish], index: usize) -> Duration {
         }
         match wishes[back] {
             Wish::None | Wish::Safe => break,
+            Wish::TooFar if waits_for_nobody(back) => {}
             Wish::TooFar => since = back,
             Wish::CountUnknown | Wish::InDoubt => {}
         }

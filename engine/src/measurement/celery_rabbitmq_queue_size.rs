@@ -5,10 +5,23 @@
 //! unacknowledged is all of these in one number (without those that run, unless they are acknowledged late). So the workers
 //! are asked, as on Redis, after the books were read: what moves meanwhile is then counted twice rather than lost.
 //!
+//! One thing can be lost all the same. Workers answer one by one, so a task that ends in one after it has called the next,
+//! which begins in another, may be seen nowhere:
+//!
+//! ```text
+//!  books: empty │ worker 2: free │ task of worker 1 sends one to worker 2, and ends │ worker 1: free
+//! ```
+//!
+//! So who sees nothing at all looks again, once, and the second word counts. To miss everything then takes two such moments,
+//! one in each look, and these are a second apart; a task that begins in the first and lasts is seen in the second.
+//!
 //! It refuses to guess: who does not answer is not free, a queue that does not exist is not empty, and a broker that cannot
 //! be asked is a failure. See [`super::celery`] for the parts.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use autoscalebot_core::registry::{Backend, Problem};
@@ -78,6 +91,13 @@ impl Settings {
     }
 }
 
+/// The first look of a measurement, or the second, which follows when the first has shown nothing.
+#[derive(Clone, Copy)]
+enum Nth {
+    First,
+    Second,
+}
+
 /// Celery's queues on a broker.
 pub struct CeleryRabbitmqQueueSize {
     queues: Queues,
@@ -141,17 +161,8 @@ pub fn is_celerys_own(name: &str) -> bool {
 impl Look for CeleryRabbitmqQueueSize {
     async fn look(&self) -> Result<Seen, MeasureError> {
         let started = self.queues.now().since_start;
-        let names = self.queues.names().await?;
-        let Books { books, mut notes } = self.queues.books(&names, &[]).await?;
-        let answer = self.crew.ask(started, self.queues.now().since_start, &mut notes).await;
-        let (answer, is_ours) = (answer.as_deref(), |name: &str| books.contains_key(name));
-        let now = self.queues.now();
-        let queues = {
-            let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-            backlogs(&books, answer, &mut memory, &now, &mut notes)
-        };
-        let workers = answer.map(|answer| self.crew.workers(answer, &is_ours, &mut notes));
-        Ok(Seen { queues, workers, told_by_workers: self.crew.is_asked(), notes })
+        let first = self.look_once(Nth::First, started).await?;
+        if first.shows_nothing() { self.look_once(Nth::Second, started).await } else { Ok(first) }
     }
 
     fn sight(&self) -> Sight {
@@ -164,5 +175,26 @@ impl Look for CeleryRabbitmqQueueSize {
 
     fn place(&self) -> &str {
         self.queues.server().shown()
+    }
+}
+
+impl CeleryRabbitmqQueueSize {
+    /// What the books hold, and then what the workers say. The measurement has `started` then.
+    async fn look_once(&self, nth: Nth, started: Duration) -> Result<Seen, MeasureError> {
+        let names = self.queues.names().await?;
+        let Books { books, mut notes } = self.queues.books(&names, &[]).await?;
+        let read = self.queues.now().since_start;
+        let answer = match nth {
+            Nth::First => self.crew.ask(started, read, &mut notes).await,
+            Nth::Second => self.crew.ask_again(started, read, &mut notes).await,
+        };
+        let (answer, is_ours) = (answer.as_deref(), |name: &str| books.contains_key(name));
+        let now = self.queues.now();
+        let queues = {
+            let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+            backlogs(&books, answer, &mut memory, &now, &mut notes)
+        };
+        let workers = answer.map(|answer| self.crew.workers(answer, &is_ours, &mut notes));
+        Ok(Seen { queues, workers, told_by_workers: self.crew.is_asked(), notes })
     }
 }

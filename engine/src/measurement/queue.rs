@@ -132,6 +132,15 @@ pub struct Seen {
     pub notes: Vec<String>,
 }
 
+impl Seen {
+    /// Whether it says that nothing waits, nothing is in progress, and nobody is busy. What cannot be seen is not nothing.
+    #[must_use]
+    pub fn shows_nothing(&self) -> bool {
+        let is_empty = |queue: &Backlog| queue.waiting == 0 && queue.in_progress == Some(0);
+        self.queues.values().all(is_empty) && !self.workers.iter().flatten().any(|worker| worker.busy)
+    }
+}
+
 /// A library's queue, as far as it can be asked.
 #[async_trait]
 pub trait Look: Send + Sync {
@@ -347,6 +356,28 @@ mod tests {
     fn seen(queues: &[(&str, Backlog)]) -> Seen {
         let queues = queues.iter().map(|(name, queue)| ((*name).to_owned(), queue.clone())).collect();
         Seen { queues, workers: None, told_by_workers: false, notes: Vec::new() }
+    }
+
+    #[test]
+    fn nothing_is_what_every_queue_and_every_worker_says() {
+        let queue = |waiting, in_progress| Backlog { in_progress, ..Backlog::of_waiting(waiting) };
+        let idle = || queue(0, Some(0));
+        let planned = Backlog { scheduled: Some(3), ..idle() };
+        for (name, other, workers, expected) in [
+            ("all is empty", idle(), Some(vec![false, false]), true),
+            ("no worker is there", idle(), Some(vec![]), true),
+            ("no worker can be seen", idle(), None, true),
+            ("something is planned", planned, Some(vec![false]), true),
+            ("something waits", queue(1, Some(0)), Some(vec![false]), false),
+            ("something runs", queue(0, Some(1)), Some(vec![false]), false),
+            ("what runs cannot be seen", queue(0, None), Some(vec![false]), false),
+            ("one is busy, with another queue perhaps", idle(), Some(vec![false, true]), false),
+        ] {
+            let worker = |busy| Worker { process: None, busy };
+            let workers = workers.map(|busy: Vec<bool>| busy.into_iter().map(worker).collect());
+            let seen = Seen { workers, ..seen(&[("one", idle()), ("other", other)]) };
+            assert_eq!(seen.shows_nothing(), expected, "{name}");
+        }
     }
 
     async fn reading(metric: Metric, seen: Seen) -> Result<f64, String> {

@@ -17,6 +17,16 @@ pub fn is_about_the_rows(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether the connection is of no use any more, and another one may be.
+pub fn is_about_the_connection(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        // PostgreSQL: the server ends, or somebody ended this connection.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
+        _ => false,
+    }
+}
+
 /// An error for people: which store, what, and the way out. No address.
 pub fn in_words(place: &Place, error: &sqlx::Error) -> String {
     let store = place.shown();
@@ -48,6 +58,7 @@ fn hint(place: &Place, error: &sqlx::Error) -> &'static str {
         // The lowest byte of SQLite's code is the kind of error.
         Place::Sqlite(_) => match code.parse::<u32>().unwrap_or_default() & 0xff {
             8 | 14 => "; check that the folder exists and may be written, or set --store",
+            10 => "; the disk may be full or damaged: make room or set --store",
             11 | 26 => "; the file is damaged or no database: move it away, and a new one is begun",
             13 => "; make room on the disk, or let less be kept with --store-max-mb",
             _ => "",

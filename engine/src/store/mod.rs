@@ -141,9 +141,24 @@ pub struct Remembered {
 }
 
 impl Remembered {
-    /// Whether a bot measures the same at the same place as was measured before, so that old samples keep their meaning.
+    /// The state for a bot to go on with, as far as it still means the same. The order whose end was not seen goes to the
+    /// bot, which can find out.
     #[must_use]
-    pub fn is_measured_as(&self, bot: &Bot) -> bool {
+    pub fn hand_over(self, bot: &mut Bot) -> State {
+        let as_before = self.is_measured_as(bot);
+        // Other settings may have given another order.
+        bot.unsettled = self.unsettled.filter(|_| self.spec == *bot.spec);
+        let mut state = self.state.carried_over(&bot.policy, as_before);
+        let now = bot.shared.clock.now();
+        for ((known, signal), spec) in state.signals.iter_mut().zip(&bot.policy.signals).zip(&bot.spec.signals) {
+            let longest = u32::try_from(signal.history_length.get()).unwrap_or(u32::MAX);
+            known.history.forget_older_than(spec.interval.saturating_mul(longest), &now);
+        }
+        state
+    }
+
+    /// Whether a bot measures the same at the same place as was measured before, so that old samples keep their meaning.
+    fn is_measured_as(&self, bot: &Bot) -> bool {
         let measured = |settings: &[ShownSetting]| -> Vec<(String, serde_json::Value)> {
             let is_measured = |path: &str| path.contains("measurement.") || path.starts_with("scaling.");
             let measured = settings.iter().filter(|setting| is_measured(&setting.path));

@@ -443,7 +443,7 @@ impl Reader {
                 None => Link::open_for_reading(&self.place).await?,
             };
             let mut answer = link.fetch(question, values).await;
-            if matches!(&answer, Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed)) {
+            if answer.as_ref().is_err_and(error::is_about_the_connection) {
                 // The server was restarted, or dropped whom it had not heard of for long.
                 self.idle().clear();
                 link = Link::open_for_reading(&self.place).await?;

@@ -79,7 +79,8 @@ impl Replayer {
     pub fn step(&mut self, tick: &Tick) -> Result<Step, serde_json::Error> {
         let kept: Option<State> = tick.state.as_deref().map(serde_json::from_str).transpose()?;
         // Nothing follows from a tick whose end was not seen.
-        let follows = tick.begins.is_none() && self.unsettled.take().is_none();
+        let was_settled = self.unsettled.take().is_none();
+        let follows = was_settled && tick.begins.is_none();
         let (before, difference) = match (self.state.take().filter(|_| follows), kept) {
             (None, None) => return Ok(Step::Unknown),
             (None, Some(kept)) => (kept, None),

@@ -323,18 +323,15 @@ impl Writer {
             _ => true,
         });
         let now = self.clock.now();
-        let limited = timeout(BATCH_LIMIT, async {
-            if self.link.is_none() {
-                self.link = Some(Opened { run: *run, ..Opened::open(&self.place).await? });
-            }
-            let Some(opened) = &mut self.link else { return Ok(BTreeMap::new()) };
-            opened.link.execute("BEGIN", &[]).await?;
-            let versions = opened.insert(batch, &now).await?;
-            opened.link.execute("COMMIT", &[]).await?;
-            *run = opened.run;
-            Ok(versions)
-        });
-        let versions = limited.await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+        let is_old = self.link.is_some();
+        let mut written = self.transaction(batch, *run, &now).await;
+        if is_old && written.as_ref().is_err_and(|error| !error::is_about_the_rows(error)) {
+            // A server was restarted, or dropped whom it had not heard of for long: nothing to speak of.
+            self.link = None;
+            written = self.transaction(batch, *run, &now).await;
+        }
+        let versions = written?;
+        *run = self.link.as_ref().and_then(|opened| opened.run);
         if let Some(queue) = self.queue.upgrade() {
             queue.versions.lock().unwrap_or_else(PoisonError::into_inner).extend(versions);
         }
@@ -345,6 +342,28 @@ impl Writer {
             }
         }
         Ok(())
+    }
+}
+
+impl Writer {
+    /// One transaction, within its limit; connects if need be. The numbers of new versions of settings.
+    async fn transaction(
+        &mut self,
+        batch: &[Message],
+        run: Option<i64>,
+        now: &Moment,
+    ) -> Result<BTreeMap<ProcessName, i64>, sqlx::Error> {
+        let writing = async {
+            let opened = match &mut self.link {
+                Some(opened) => opened,
+                None => self.link.insert(Opened { run, ..Opened::open(&self.place).await? }),
+            };
+            opened.link.execute("BEGIN", &[]).await?;
+            let versions = opened.insert(batch, now).await?;
+            opened.link.execute("COMMIT", &[]).await?;
+            Ok(versions)
+        };
+        timeout(BATCH_LIMIT, writing).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 }
 
@@ -465,7 +484,7 @@ impl Opened {
         {
             return Ok(*id);
         }
-        let spec = super::record::text(&*row.version.spec);
+        let spec = super::record::text(&row.version.spec.storable());
         let settings = super::record::text(&row.version.shown.as_deref().unwrap_or_default());
         let newest = self.link.fetch(NEWEST_VERSION, &[process.into()]).await?;
         let newest = newest.first();

@@ -31,8 +31,11 @@ const ISOLATION_COUNT: usize = 1_000;
 /// its connection is closed.
 const BOTS_PER_ADDRESS: usize = 500;
 
+/// Nothing is kept: what keeping costs is a question of its own.
+pub const NO_STORE: &str = "none";
+
 /// What one fleet did within the window.
-struct Measured {
+pub struct Measured {
     /// All bots, and those among them whose source is bad.
     count: usize,
     bad: usize,
@@ -51,7 +54,8 @@ impl Measured {
         self.evaluations() / self.window.as_secs_f64()
     }
 
-    fn cpu_per_evaluation_us(&self) -> f64 {
+    /// CPU of the program by evaluation, in microseconds.
+    pub fn cpu_per_evaluation_us(&self) -> f64 {
         let cpu = self.after.0.cpu.saturating_sub(self.before.0.cpu);
         cpu.as_secs_f64() * 1e6 / self.evaluations().max(1.0)
     }
@@ -68,11 +72,11 @@ pub fn fleet(words: &[&str]) -> Result<()> {
     let mut rows = Vec::new();
     for interval in [SHORT, LONG] {
         for count in &options.counts {
-            rows.push(run_fleet(*count, interval, 0, &options)?);
+            rows.push(run_fleet(*count, interval, 0, NO_STORE, &options)?);
         }
     }
-    let healthy = run_fleet(ISOLATION_COUNT - ISOLATION_COUNT / ONE_BAD_IN, SHORT, 0, &options)?;
-    let mixed = run_fleet(ISOLATION_COUNT, SHORT, ISOLATION_COUNT / ONE_BAD_IN, &options)?;
+    let healthy = run_fleet(ISOLATION_COUNT - ISOLATION_COUNT / ONE_BAD_IN, SHORT, 0, NO_STORE, &options)?;
+    let mixed = run_fleet(ISOLATION_COUNT, SHORT, ISOLATION_COUNT / ONE_BAD_IN, NO_STORE, &options)?;
 
     let mut text = format!("{}\n\n", conditions());
     text += "| bots | interval | evaluations/s (planned) | CPU per evaluation | CPU of one core | memory | off the interval, p50 / p99 |\n";
@@ -102,7 +106,8 @@ pub fn fleet(words: &[&str]) -> Result<()> {
     publish("fleet", &text, options.write)
 }
 
-fn line(row: &Measured) -> String {
+/// A row of the table.
+pub fn line(row: &Measured) -> String {
     let Served { off_p50, off_p99, .. } = row.after.1;
     format!(
         "| {} | {} s | {:.1} ({:.1}) | {:.1} µs | {:.1} % | {:.1} MB | {off_p50} / {off_p99} ms |\n",
@@ -125,8 +130,14 @@ fn memory_per_bot(rows: &[Measured]) -> Option<f64> {
     (many.count > few.count).then(|| bytes / (many.count - few.count) as f64)
 }
 
-fn run_fleet(count: usize, interval: Duration, bad: usize, options: &Options) -> Result<Measured> {
-    println!("{count} bots at {} s, {bad} of them bad", interval.as_secs());
+pub fn run_fleet(
+    count: usize,
+    interval: Duration,
+    bad: usize,
+    store: &str,
+    options: &Options,
+) -> Result<Measured> {
+    println!("{count} bots at {} s, {bad} of them bad, store {store}", interval.as_secs());
     let server = Server::start()?;
     let folder = target().join("bench");
     fs::create_dir_all(&folder)?;
@@ -134,7 +145,8 @@ fn run_fleet(count: usize, interval: Duration, bad: usize, options: &Options) ->
     fs::write(&settings, settings_of(count, interval, bad, server.port))?;
     let settings = settings.to_string_lossy().into_owned();
     // Its log would be the benchmark's: one scale in a thousand ticks is told, and nothing scales here.
-    let mut program = Running::start(&binary(), &["run", "--settings", &settings], CORE_OF_THE_PROGRAM, Stdio::null())?;
+    let words = ["run", "--settings", &settings, "--store", store];
+    let mut program = Running::start(&binary(), &words, CORE_OF_THE_PROGRAM, Stdio::null())?;
 
     let healthy = (count - bad) as u64;
     let started = now();

@@ -124,7 +124,7 @@ mod tests {
             signals: Vec::new(),
             wait_after_scale: Duration::from_secs(30),
             repeat: Duration::from_secs(60),
-            rapid: RapidLimit { scales: std::num::NonZeroU32::MIN, period: Duration::from_secs(60) },
+            rapid: RapidLimit { scales: 3, period: Duration::from_secs(60) },
             protection: Protection::default(),
         };
         Glance {

@@ -1,7 +1,10 @@
 //! The work in a queue: a shrink stops nobody who works, for as long as was set; an item that waits wakes a process.
 
 use super::*;
-use crate::busy::{InProgress, ScaleDownWhen, Victims, Work, Worker};
+use crate::{
+    busy::{InProgress, ScaleDownWhen, Victims, Work, Worker},
+    control::Command,
+};
 
 /// A process whose queue is seen with its workers, on a platform that stops the highest number first.
 fn bot(running: u32) -> Bot {
@@ -255,6 +258,39 @@ mod the_longest_wait {
             let outcome = bot.see(0, letters);
             assert_eq!(order_of(&outcome), Some((3, 2)), "{letters}");
             assert!(outcome.decision.reason.sentence.ends_with(", and nobody is waited for"), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn begins_only_when_somebody_is_waited_for() {
+        let mut bot = bot(3);
+        bot.policy.protection.max_busy_wait = Duration::ZERO;
+        let sample = seen(&bot, work(0, "bbb"));
+        let order = bot.observe([(0, sample)]).order.unwrap();
+        // Three still run, so that the same is wanted when the settings change.
+        bot.settle(&order, &Settled::AlreadyThere);
+        bot.policy.protection.max_busy_wait = Duration::from_secs(3600);
+        bot.state = bot.state.clone().carried_over(&bot.policy, true);
+        bot.second = 3600;
+        assert_eq!(busy_for(&bot.see(0, "bbb")), Some(0));
+    }
+
+    #[test]
+    fn goes_on_and_does_not_begin_when_somebody_asks_for_fewer_at_once() {
+        for (first_held, held) in [(None, 0), (Some(0), 3000)] {
+            let mut bot = bot(3);
+            if let Some(second) = first_held {
+                bot.second = second;
+                assert_eq!(busy_for(&bot.see(0, "bbb")), Some(0));
+            }
+            bot.second = 2000;
+            let commanded = Commanded { command: Command::Scale { count: 1 }, reason: "the sale".to_owned() };
+            command(&mut bot.state, &commanded, &at(bot.second));
+            let sample = seen(&bot, work(0, "bbb"));
+            let order = bot.observe([(0, sample)]).order.unwrap();
+            bot.settle(&order, &Settled::Failed(scale_failure(None)));
+            bot.second = 3000;
+            assert_eq!(busy_for(&bot.see(0, "bbb")), Some(held), "held first at {first_held:?}");
         }
     }
 

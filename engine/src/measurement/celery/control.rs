@@ -109,14 +109,27 @@ impl Control {
     /// # Errors
     /// When the broker cannot be asked.
     pub async fn answer(self: &Arc<Self>, read: Duration) -> Result<Option<Arc<Answer>>, MeasureError> {
-        let Some(mut round) = self.round(read) else { return Ok(None) };
+        self.told_in(self.round(read, Rounds::pause)).await
+    }
+
+    /// The same for whoever looks a second time, at once: silence does not make that rarer, or it would never come about
+    /// while a worker of any other queue is silent. Only where a question does not pile up before whoever is silent.
+    ///
+    /// # Errors
+    /// When the broker cannot be asked.
+    pub async fn answer_again(self: &Arc<Self>, read: Duration) -> Result<Option<Arc<Answer>>, MeasureError> {
+        self.told_in(self.round(read, |_| BETWEEN_ROUNDS)).await
+    }
+
+    async fn told_in(&self, round: Option<Round>) -> Result<Option<Arc<Answer>>, MeasureError> {
+        let Some(mut round) = round else { return Ok(None) };
         let told = round.answer.wait_for(Option::is_some).await;
         let told = told.ok().and_then(|told| told.clone());
         told.unwrap_or_else(|| Err(MeasureError::unknown("broker_error", "the question to the workers was given up")))
             .map(Some)
     }
 
-    fn round(self: &Arc<Self>, read: Duration) -> Option<Round> {
+    fn round(self: &Arc<Self>, read: Duration, pause: fn(&Rounds) -> Duration) -> Option<Round> {
         let mut rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now().since_start;
         if let Some(round) = &rounds.last
@@ -124,7 +137,7 @@ impl Control {
         {
             return Some(round.clone());
         }
-        let earliest = rounds.last.as_ref().map_or(now, |round| (round.starts + rounds.pause()).max(now));
+        let earliest = rounds.last.as_ref().map_or(now, |round| (round.starts + pause(&rounds)).max(now));
         if earliest - now > LONGEST_WAIT {
             return None;
         }
@@ -393,6 +406,23 @@ mod tests {
         // One that is gone is nobody's silence.
         *staff.workers.lock().unwrap() = vec![("one@a", "mail", vec!["a"], true)];
         assert_eq!(answer(&control).await.known(&video), Known::All);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_look_is_had_however_long_a_worker_has_been_silent() {
+        let staff = Arc::new(Staff::default());
+        *staff.workers.lock().unwrap() = vec![("one@a", "mail", vec![], true), ("two@b", "video", vec![], false)];
+        let control = control(&staff);
+        for _ in 0..2 * ROUNDS_BEFORE_RARER {
+            tokio::time::advance(LONGEST_BETWEEN_ROUNDS).await;
+            answer(&control).await;
+        }
+        let began = now(&control);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(control.answer(now(&control)).await, Ok(None));
+        let again = control.answer_again(now(&control)).await.unwrap().unwrap();
+        assert!(again.workers.contains_key("one@a"));
+        assert!(now(&control) - began >= Duration::from_millis(990), "rounds are a second apart all the same");
     }
 
     #[test]

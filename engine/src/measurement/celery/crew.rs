@@ -9,7 +9,7 @@ use super::{
     control::Control,
 };
 use crate::{
-    measurement::Context,
+    measurement::{Context, MeasureError},
     scaling::{Scale, Whose},
 };
 
@@ -43,8 +43,24 @@ impl Crew {
     /// What the workers said after the queues had been read. When they cannot be asked, what waits is known all the same.
     pub async fn ask(&self, started: Duration, read: Duration, notes: &mut Vec<String>) -> Option<Arc<Answer>> {
         let control = self.control.as_ref()?;
+        self.within_limit(started, read, control.answer(read), notes).await
+    }
+
+    /// The same for a second look: see [`Control::answer_again`].
+    pub async fn ask_again(&self, started: Duration, read: Duration, notes: &mut Vec<String>) -> Option<Arc<Answer>> {
+        let control = self.control.as_ref()?;
+        self.within_limit(started, read, control.answer_again(read), notes).await
+    }
+
+    async fn within_limit(
+        &self,
+        started: Duration,
+        read: Duration,
+        answer: impl Future<Output = Result<Option<Arc<Answer>>, MeasureError>>,
+        notes: &mut Vec<String>,
+    ) -> Option<Arc<Answer>> {
         let left = (self.limit * TENTHS_FOR_WORKERS / 10).saturating_sub(read.saturating_sub(started));
-        match tokio::time::timeout(left, control.answer(read)).await {
+        match tokio::time::timeout(left, answer).await {
             Ok(Ok(Some(answer))) => return Some(answer),
             Ok(Ok(None)) => notes.push("the workers are asked less often because one of them is silent".to_owned()),
             Ok(Err(error)) => notes.push(format!("the workers could not be asked: {error}")),
