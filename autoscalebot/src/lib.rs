@@ -5,6 +5,7 @@
 pub mod cli;
 mod command;
 pub mod exit;
+mod export;
 pub mod logging;
 mod server;
 mod watch;

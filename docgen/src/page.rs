@@ -4,7 +4,10 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result, anyhow};
 use autoscalebot_core::{decision, registry::Entry};
-use autoscalebot_engine::{measurement, notification, scaling};
+use autoscalebot_engine::{
+    measurement, notification, scaling,
+    telemetry::metrics::{FAMILIES, Family, Kind},
+};
 use serde_json::Value;
 
 use crate::{Generated, table::table};
@@ -13,6 +16,9 @@ use crate::{Generated, table::table};
 const SETTINGS: &str = "settings";
 /// The mark around the list of backends on the first page.
 const LIST: &str = "backends";
+
+/// The mark around the list of metrics on their page.
+const METRICS: &str = "metrics";
 
 /// What the docs need to know about a backend.
 pub struct Described {
@@ -63,6 +69,7 @@ pub fn all(root: &Path) -> Result<Vec<Generated>> {
         }
     }
     pages.push(index(root)?);
+    pages.push(monitoring(root)?);
     Ok(pages)
 }
 
@@ -76,6 +83,23 @@ fn index(root: &Path) -> Result<Generated> {
         list += &format!("- {name}: {}\n", backends.iter().map(link).collect::<Vec<_>>().join(", "));
     }
     let text = filled(&fs::read_to_string(root.join(path))?, LIST, &list)?;
+    Ok(Generated { path: path.to_owned(), text })
+}
+
+/// The page about metrics, with all there are.
+fn monitoring(root: &Path) -> Result<Generated> {
+    let path = Path::new("docs/monitoring.md");
+    let mut table = "| metric | kind | labels | meaning |\n|---|---|---|---|\n".to_owned();
+    for Family { name, help, kind, labels, .. } in FAMILIES {
+        let kind = match kind {
+            Kind::Gauge => "gauge",
+            Kind::Counter => "counter",
+            Kind::Histogram => "histogram",
+        };
+        let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+        table += &format!("| `{name}` | {kind} | {} | {help} |\n", labels.join(", "));
+    }
+    let text = filled(&fs::read_to_string(root.join(path))?, METRICS, &table)?;
     Ok(Generated { path: path.to_owned(), text })
 }
 

@@ -132,6 +132,8 @@ pub struct Counts {
     pub count_failures: BTreeMap<String, u64>,
     /// Orders that the platform did not take, by the key of the failure.
     pub scale_failures: BTreeMap<String, u64>,
+    /// Orders in a row, up to the newest, that the platform did not take.
+    pub scale_failures_in_a_row: u64,
     /// Crashes of the bot.
     pub crashes: u64,
 }
@@ -317,13 +319,18 @@ impl Watch for Board {
         self.change(process, |glance| match settled {
             Settled::Scaled => {
                 glance.running = Some(order.to);
+                glance.counts.scale_failures_in_a_row = 0;
                 *glance.counts.scales.entry(order.direction()).or_default() += 1;
                 let reason = order.reason.clone();
                 glance.last_scale = Some(LastScale { at: *at, from: order.from, to: order.to, reason });
             }
-            Settled::AlreadyThere => glance.running = Some(order.to),
+            Settled::AlreadyThere => {
+                glance.running = Some(order.to);
+                glance.counts.scale_failures_in_a_row = 0;
+            }
             Settled::DryRun => {}
             Settled::Failed(failure) => {
+                glance.counts.scale_failures_in_a_row += 1;
                 *glance.counts.scale_failures.entry(failure.key.clone().into_owned()).or_default() += 1;
             }
         });

@@ -105,6 +105,51 @@ pub const AWS_EC2_METADATA_SERVICE_ENDPOINT: Variable = Variable {
     meaning: "where that service is; default `http://169.254.169.254`",
 };
 
+/// Where metrics are sent.
+pub const OTEL_EXPORTER_OTLP_ENDPOINT: Variable = Variable {
+    name: "OTEL_EXPORTER_OTLP_ENDPOINT",
+    meaning: "where OpenTelemetry metrics are sent over HTTP, such as `http://localhost:4318`; `/v1/metrics` is appended. \
+              Without it and the next one, none are sent",
+};
+/// The same, for metrics alone.
+pub const OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: Variable = Variable {
+    name: "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    meaning: "the same for metrics alone, taken as it is: nothing is appended",
+};
+/// What is sent with them.
+pub const OTEL_EXPORTER_OTLP_HEADERS: Variable = Variable {
+    name: "OTEL_EXPORTER_OTLP_HEADERS",
+    meaning: "headers that go with them, `name=value` separated by commas, values percent-encoded; kept secret",
+};
+/// The same, for metrics alone.
+pub const OTEL_EXPORTER_OTLP_METRICS_HEADERS: Variable = Variable {
+    name: "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+    meaning: "the same for metrics alone; beside the others, and before them for the same name",
+};
+/// How they are sent.
+pub const OTEL_EXPORTER_OTLP_PROTOCOL: Variable = Variable {
+    name: "OTEL_EXPORTER_OTLP_PROTOCOL",
+    meaning: "how they are sent: only `http/protobuf`, the default, is known; with `grpc` none are sent, and that is said",
+};
+/// How long sending may take.
+pub const OTEL_EXPORTER_OTLP_TIMEOUT: Variable = Variable {
+    name: "OTEL_EXPORTER_OTLP_TIMEOUT",
+    meaning: "how long sending may take, in milliseconds; default 10000",
+};
+/// How often they are sent.
+pub const OTEL_METRIC_EXPORT_INTERVAL: Variable = Variable {
+    name: "OTEL_METRIC_EXPORT_INTERVAL",
+    meaning: "how often they are sent, in milliseconds; default 60000",
+};
+/// Whose they are.
+pub const OTEL_SERVICE_NAME: Variable =
+    Variable { name: "OTEL_SERVICE_NAME", meaning: "whose metrics they are; default `autoscalebot`" };
+/// What else is known of whose they are.
+pub const OTEL_RESOURCE_ATTRIBUTES: Variable = Variable {
+    name: "OTEL_RESOURCE_ATTRIBUTES",
+    meaning: "what else is said of whose they are: `name=value` separated by commas, values percent-encoded",
+};
+
 /// Every variable that the program reads on its own account; the docs are made from it.
 pub const VARIABLES: &[Variable] = &[
     SETTINGS,
@@ -128,6 +173,15 @@ pub const VARIABLES: &[Variable] = &[
     AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE,
     AWS_EC2_METADATA_DISABLED,
     AWS_EC2_METADATA_SERVICE_ENDPOINT,
+    OTEL_EXPORTER_OTLP_ENDPOINT,
+    OTEL_EXPORTER_OTLP_METRICS_ENDPOINT,
+    OTEL_EXPORTER_OTLP_HEADERS,
+    OTEL_EXPORTER_OTLP_METRICS_HEADERS,
+    OTEL_EXPORTER_OTLP_PROTOCOL,
+    OTEL_EXPORTER_OTLP_TIMEOUT,
+    OTEL_METRIC_EXPORT_INTERVAL,
+    OTEL_SERVICE_NAME,
+    OTEL_RESOURCE_ATTRIBUTES,
 ];
 
 /// The environment of a program, as a value.

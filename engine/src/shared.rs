@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use crate::{clock::Clock, host::Host, http::HttpClients};
+use crate::{clock::Clock, host::Host, http::HttpClients, telemetry::metrics::Observables};
 
 /// Handed to every backend when it is built.
 pub struct Shared {
@@ -22,13 +22,16 @@ pub struct Shared {
     pub http: HttpClients,
     /// Everything else that should exist once per key.
     pub pool: Pool,
+    /// What of that metrics tell of.
+    pub observables: Observables,
 }
 
 impl Shared {
     /// With an empty pool.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, host: impl Into<Host>) -> Arc<Self> {
-        Arc::new(Self { clock, host: host.into(), http: HttpClients::default(), pool: Pool::default() })
+        let (http, pool, observables) = (HttpClients::default(), Pool::default(), Observables::default());
+        Arc::new(Self { clock, host: host.into(), http, pool, observables })
     }
 }
 

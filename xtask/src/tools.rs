@@ -71,6 +71,12 @@ const PACKAGES: &[Package] = &[
         services: &["postgresql.service"],
     },
     Package {
+        name: "prometheus",
+        needed_for: "scraping our metrics, and judging their names, the alerts and the dashboard",
+        is_there: || run::is_there("prometheus") && run::is_there("promtool"),
+        services: &["prometheus.service"],
+    },
+    Package {
         name: "ruby-sidekiq",
         needed_for: "the work queue of Ruby that fills what we measure",
         // By its path: another Ruby, first in `PATH`, does not know Debian's libraries.

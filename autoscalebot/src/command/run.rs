@@ -13,6 +13,7 @@ use autoscalebot_engine::{
     fleet::Fleet,
     shared::Shared,
     store::{self, Keep, Place, Store},
+    telemetry::metrics::Sources,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,7 @@ use crate::{
     cli::Surroundings,
     command,
     exit::Exit,
+    export::Exporting,
     server::{self, Parts, listen::Listen},
     watch::WatchedFile,
 };
@@ -101,6 +103,7 @@ async fn serve(
     let started = clock.now();
     let shared = Shared::new(clock.clone(), around.host.clone());
     let board = Board::new(around.host.clone());
+    let metrics = Sources::new(board.clone(), store.clone(), shared.clone());
     let manner = Manner { dry_run, watchers: vec![board.clone()], store: store.clone() };
     // Before any bot runs: whoever cannot have the address wants to know it now.
     let listening = match &listen {
@@ -123,8 +126,9 @@ async fn serve(
         }
     };
     let stop = CancellationToken::new();
+    let exporting = Exporting::start(&metrics);
     let serving = listening.map(|listening| {
-        let parts = Parts { board, commander: fleet.commander(), store, clock, started };
+        let parts = Parts { board, commander: fleet.commander(), store, clock, started, metrics };
         listening.serve(parts, stop.clone())
     });
     info!(settings = name, processes = in_short(&processes), dry_run, version = env!("CARGO_PKG_VERSION"), "started");
@@ -150,7 +154,7 @@ async fn serve(
     }
     stop.cancel();
     let ended = async {
-        fleet.shutdown(SHUTDOWN).await;
+        tokio::join!(fleet.shutdown(SHUTDOWN), exporting.finish());
         if let Some(serving) = serving {
             serving.ended(LAST_ANSWERS).await;
         }

@@ -15,6 +15,7 @@ mod assets;
 mod failure;
 mod limits;
 pub mod listen;
+mod metrics;
 mod probes;
 mod router;
 mod site;

@@ -19,7 +19,7 @@ use axum::{
 };
 use bytes::Bytes;
 
-use super::{api, assets, failure::Failure, probes, site::Site};
+use super::{api, assets, failure::Failure, metrics, probes, site::Site};
 
 /// The address of whoever is connected.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +43,7 @@ pub fn router(site: Arc<Site>) -> Router {
     api.route("/api/v1/openapi.json", get(async move || json(document.clone())))
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))
+        .route("/metrics", get(metrics::page))
         .route("/", get(assets::index))
         .route("/assets/{*name}", get(assets::file))
         .fallback(nowhere)

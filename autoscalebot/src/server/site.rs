@@ -12,6 +12,7 @@ use autoscalebot_engine::{
     clock::Clock,
     command::Commander,
     store::{ReadError, Reader, Store},
+    telemetry::metrics::Sources,
 };
 use axum::http::StatusCode;
 use jiff::Timestamp;
@@ -39,6 +40,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// When the program started.
     pub started: Moment,
+    /// Where metrics are read.
+    pub metrics: Sources,
 }
 
 /// The parts, with what the server itself keeps.
@@ -53,6 +56,8 @@ pub struct Site {
     pub clock: Arc<dyn Clock>,
     /// When the program started.
     pub started: Moment,
+    /// Where metrics are read.
+    pub metrics: Sources,
     /// Who may do what.
     pub access: Access,
     /// Places for streams.
@@ -68,7 +73,7 @@ impl Site {
     /// A site of these parts.
     #[must_use]
     pub fn new(parts: Parts, access: Access, stop: CancellationToken) -> Arc<Self> {
-        let Parts { board, commander, store, clock, started } = parts;
+        let Parts { board, commander, store, clock, started, metrics } = parts;
         let reader = store.as_ref().map(|store| store.reader());
         let streams = Arc::new(Semaphore::new(MOST_STREAMS));
         Arc::new(Self {
@@ -77,6 +82,7 @@ impl Site {
             store,
             clock,
             started,
+            metrics,
             access,
             streams,
             stop,

@@ -42,9 +42,11 @@ pub fn account(shared: &Shared, api_key: &Secret, api_url: &str) -> Result<Arc<A
         given.or_else(|| shared.host.environment.get(environment::HEROKU_API_URL.name)).unwrap_or(DEFAULT_API_URL);
     let url = address("api_url", text)?;
     let fingerprint = fingerprint(&url, &key);
-    Ok(shared.pool.get_or_make(&fingerprint, || {
+    let api = shared.pool.get_or_make(&fingerprint, || {
         Api::new(url.clone(), key.clone(), fingerprint.clone(), &shared.http, shared.clock.clone())
-    }))
+    });
+    shared.observables.add(&api);
+    Ok(api)
 }
 
 /// The one [`App`] of this account and name.

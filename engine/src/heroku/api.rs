@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use autoscalebot_core::moment::Moment;
 use reqwest::{
     Client, Method, StatusCode,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RANGE, RETRY_AFTER},
@@ -24,6 +25,7 @@ use crate::{
     clock::Clock,
     http::{Answer, Connecting, FetchError, HttpClients, fetch},
     secret::Secret,
+    telemetry::metrics::{HEROKU_REQUESTS_REMAINING, Number, Observation, Observe},
 };
 
 /// Asks for version 3; without it Heroku answers 406.
@@ -43,6 +45,9 @@ const LONGEST_BODY: usize = 2 * 1024 * 1024;
 
 /// Longest part of a message of Heroku's that is shown.
 const LONGEST_MESSAGE: usize = 400;
+
+/// Letters that tell accounts apart in metrics: 32 bits, for a handful of accounts.
+const SHORT_NAME: usize = 8;
 
 /// One call.
 #[derive(Debug, Clone)]
@@ -188,6 +193,15 @@ pub struct Api {
     budget: Mutex<Budget>,
 }
 
+impl Observe for Api {
+    fn observe(&self, now: &Moment) -> Vec<Observation> {
+        let left = self.budget().known_tokens(now.since_start);
+        let labels = vec![self.short_name().to_owned()];
+        let seen = |left| Observation { family: &HEROKU_REQUESTS_REMAINING, labels, number: Number::Gauge(left) };
+        left.map(seen).into_iter().collect()
+    }
+}
+
 impl fmt::Debug for Api {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Api").field("base", &self.shown_url()).finish_non_exhaustive()
@@ -211,6 +225,12 @@ impl Api {
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// Tells accounts apart for people: the beginning of that, from which no key can be found, for keys are long and random.
+    fn short_name(&self) -> &str {
+        let digest = self.fingerprint.split_once(':').map_or(self.fingerprint.as_str(), |(_, digest)| digest);
+        digest.get(..SHORT_NAME).unwrap_or(digest)
     }
 
     /// The address, for people.

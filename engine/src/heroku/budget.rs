@@ -58,6 +58,8 @@ pub struct Budget {
     tokens: f64,
     /// Some accounts have more; learnt from answers.
     capacity: f64,
+    /// Whether any answer has told what is left; before that, `tokens` is a guess.
+    is_known: bool,
     counted_at: Duration,
     silent_until: Duration,
     refusals_in_a_row: u32,
@@ -72,6 +74,7 @@ impl Budget {
         Self {
             tokens: CAPACITY,
             capacity: CAPACITY,
+            is_known: false,
             counted_at: now,
             silent_until: Duration::ZERO,
             refusals_in_a_row: 0,
@@ -84,6 +87,12 @@ impl Budget {
     pub fn tokens(&self, now: Duration) -> f64 {
         let refilled = now.saturating_sub(self.counted_at).as_secs_f64() * REFILL_PER_SECOND;
         (self.tokens + refilled).min(self.capacity)
+    }
+
+    /// The same for people: nothing before an answer has told.
+    #[must_use]
+    pub fn known_tokens(&self, now: Duration) -> Option<f64> {
+        self.is_known.then(|| self.tokens(now))
     }
 
     /// Spends one token on a call that is about to be sent.
@@ -115,6 +124,7 @@ impl Budget {
     pub fn learn(&mut self, remaining: f64, now: Duration) {
         if remaining.is_finite() && remaining >= 0.0 {
             self.capacity = self.capacity.max(remaining);
+            self.is_known = true;
             self.count(remaining, now);
         }
     }
@@ -129,6 +139,7 @@ impl Budget {
     /// A 429. Returns how long nobody sends anything.
     pub fn refused(&mut self, retry_after: Option<Duration>, now: Duration) -> Duration {
         self.count(0.0, now);
+        self.is_known = true;
         self.may_ask = true;
         // Calls that were under way together are refused together; that is one refusal.
         if now >= self.silent_until {
@@ -172,6 +183,14 @@ mod tests {
         budget.learn(100.0, START);
         assert_eq!(budget.tokens(later(80)), 200.0);
         assert_eq!(budget.tokens(later(100_000)), CAPACITY);
+    }
+
+    #[test]
+    fn before_an_answer_nobody_knows_what_is_left() {
+        let mut budget = Budget::new(START);
+        assert_eq!(budget.known_tokens(START), None);
+        budget.learn(100.0, START);
+        assert_eq!(budget.known_tokens(later(80)), Some(200.0));
     }
 
     #[test]

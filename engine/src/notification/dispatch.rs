@@ -35,6 +35,7 @@ use crate::{
     config::{BackendSettings, NotificationConfig},
     host::NOTIFICATION,
     shared::Shared,
+    telemetry::metrics::{NOTICES_DELIVERED, NOTICES_LOST, NOTICES_WAITING, Number, Observation, Observe},
 };
 
 /// Notices that may wait for one backend. At a mail a second this is a quarter of an hour; at half a kilobyte each it is
@@ -148,7 +149,8 @@ impl Outlet {
             let entry = NOTIFICATION.find(&shared.host, config.backend)?;
             let notify = (entry.build)(&config.settings, &Context { shared: shared.clone() })
                 .map_err(|problem| Problem { path: format!("{}.{}", config.backend, problem.path), ..problem })?;
-            outlet.line.get_or_init(|| Line::new(config.backend, notify));
+            let line = outlet.line.get_or_init(|| Line::new(config.backend, shared.observables.number(), notify));
+            shared.observables.add(line);
         }
         drop(building);
         Ok(outlet)
@@ -187,6 +189,8 @@ fn sorted(value: &Value) -> Value {
 /// A backend, what waits for it, and how its worker is woken.
 struct Line {
     backend: &'static str,
+    /// Tells outlets of one backend apart for people.
+    number: usize,
     notify: Box<dyn Notify>,
     waiting: Mutex<Waiting>,
     /// Rung when a notice arrives or no more will.
@@ -202,15 +206,20 @@ struct Waiting {
     queue: VecDeque<Arc<Notice>>,
     /// Notices lost since the last one that got through.
     lost: u64,
+    /// Notices lost since the program started.
+    lost_in_all: u64,
+    /// Notices that got through since the program started.
+    delivered: u64,
     delivering: bool,
     started: bool,
     closed: bool,
 }
 
 impl Line {
-    fn new(backend: &'static str, notify: Box<dyn Notify>) -> Arc<Self> {
+    fn new(backend: &'static str, number: usize, notify: Box<dyn Notify>) -> Arc<Self> {
         Arc::new(Self {
             backend,
+            number,
             notify,
             waiting: Mutex::default(),
             arrived: sync::Notify::new(),
@@ -228,6 +237,7 @@ impl Line {
         if waiting.queue.len() >= LONGEST_QUEUE {
             waiting.queue.pop_front();
             waiting.lost += 1;
+            waiting.lost_in_all += 1;
         }
         waiting.queue.push_back(notice);
         self.start(&mut waiting);
@@ -270,8 +280,10 @@ impl Line {
         waiting.delivering = false;
         if delivered {
             waiting.lost -= notice.lost_before;
+            waiting.delivered += 1;
         } else {
             waiting.lost += 1;
+            waiting.lost_in_all += 1;
         }
         if waiting.queue.is_empty() {
             drop(waiting);
@@ -322,6 +334,22 @@ impl Line {
             }
             drained.await;
         }
+    }
+}
+
+impl Observe for Line {
+    fn observe(&self, _now: &Moment) -> Vec<Observation> {
+        let waiting = self.waiting();
+        let undelivered = waiting.queue.len() + usize::from(waiting.delivering);
+        let seen = |family, number| {
+            let labels = vec![self.backend.to_owned(), self.number.to_string()];
+            Observation { family, labels, number }
+        };
+        vec![
+            seen(&NOTICES_WAITING, Number::of(undelivered)),
+            seen(&NOTICES_DELIVERED, Number::Count(waiting.delivered)),
+            seen(&NOTICES_LOST, Number::Count(waiting.lost_in_all)),
+        ]
     }
 }
 
@@ -395,7 +423,7 @@ mod tests {
 
         fn outlet(&self) -> Arc<Outlet> {
             let outlet = Outlet::default();
-            outlet.line.get_or_init(|| Line::new("Scripted", Box::new(self.clone())));
+            outlet.line.get_or_init(|| Line::new("Scripted", 1, Box::new(self.clone())));
             Arc::new(outlet)
         }
 

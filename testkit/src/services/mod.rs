@@ -9,13 +9,21 @@ mod cluster;
 mod moto;
 mod nats;
 mod postgres;
+mod prometheus;
 mod rabbitmq;
 mod redis;
 mod sentinel;
 mod tls;
 
 pub use self::{
-    cluster::Cluster, moto::Moto, nats::Nats, postgres::Postgres, rabbitmq::RabbitMq, redis::Redis, sentinel::Sentinel,
+    cluster::Cluster,
+    moto::Moto,
+    nats::Nats,
+    postgres::Postgres,
+    prometheus::{Prometheus, promtool},
+    rabbitmq::RabbitMq,
+    redis::Redis,
+    sentinel::Sentinel,
     tls::Certificates,
 };
 

@@ -35,6 +35,7 @@ use autoscalebot_engine::{
     fleet::Fleet,
     shared::Shared,
     store::{self, Keep, Place},
+    telemetry::metrics::Sources,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -133,12 +134,13 @@ async fn play(
     let (narrator, mut news) = Narrator::new(start);
     let narrator = Arc::new(narrator);
     let board = Board::new(around.host.clone());
+    let metrics = Sources::new(board.clone(), Some(store.clone()), shared.clone());
     let manner = Manner { dry_run: false, watchers: vec![narrator.clone(), board.clone()], store: Some(store.clone()) };
     let fleet = Fleet::start(config, shared.clone(), manner)
         .await
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
     let stop = CancellationToken::new();
-    let parts = Parts { board, commander: fleet.commander(), store: Some(store), clock, started: start };
+    let parts = Parts { board, commander: fleet.commander(), store: Some(store), clock, started: start, metrics };
     let serving = listening.serve(parts, stop.clone());
     let visitors = Arc::new(Visitors::default());
     let load = tokio::spawn(load::send(address.clone(), pace, start, shared.clone(), visitors.clone()));
