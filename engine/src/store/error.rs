@@ -17,6 +17,18 @@ pub fn is_about_the_rows(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Stable word for why nothing could be read.
+pub fn key(error: &sqlx::Error) -> &'static str {
+    let sqlx::Error::Database(error) = error else { return "unavailable" };
+    let has_no_table = match error.code().as_deref() {
+        // PostgreSQL's "undefined table"; SQLite has no code of its own for it.
+        Some("42P01") => true,
+        Some("1") => error.message().starts_with("no such table"),
+        _ => false,
+    };
+    if has_no_table { "missing" } else { "unavailable" }
+}
+
 /// An error for people: which store, what, and the way out. No address.
 pub fn in_words(place: &Place, error: &sqlx::Error) -> String {
     let store = place.shown();
