@@ -3,6 +3,8 @@
 //! `autoscalebot --settings X` is short for `autoscalebot run --settings X`, as the original had it. Exit codes: 0 fine,
 //! 1 ran and failed, 2 wrong usage or settings.
 
+mod history;
+
 use std::{ffi::OsString, io::IsTerminal, path::PathBuf, time::Duration};
 
 use autoscalebot_engine::{environment, host::Host, scaling::local::shim, store::Keep};
@@ -30,7 +32,11 @@ First steps:
   autoscalebot example > autoscale_settings.toml    begin a settings file
   autoscalebot check --settings autoscale_settings  see what it means, or everything that is wrong with it
   autoscalebot eval --settings autoscale_settings   measure and decide once, change nothing
-  autoscalebot --settings autoscale_settings        the job";
+  autoscalebot --settings autoscale_settings        the job
+
+Afterwards:
+  autoscalebot status                               what runs, and why
+  autoscalebot journal --around 03:00               why did it scale at 3 a.m.?";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -42,6 +48,14 @@ enum Command {
     Eval(EvalArguments),
     /// Watch the whole job on this machine alone: no account, no settings, nothing to install
     Demo(DemoArguments),
+    /// All processes: what runs, what is wanted, and why
+    Status(history::StatusArguments),
+    /// What was decided and what happened, with the reason of each
+    Journal(history::JournalArguments),
+    /// A picture of one process: readings, thresholds, and how many ran
+    Plot(history::PlotArguments),
+    /// Prove every recorded decision, or see what other settings would have done
+    Replay(history::ReplayArguments),
     /// Print an annotated settings file to begin with
     Example(ExampleArguments),
     /// Print the JSON Schema of the settings, for editors
@@ -244,6 +258,10 @@ pub fn main(arguments: Vec<OsString>, host: Host, log: Option<logging::Lines>) -
             command::eval::run(settings, &wish, around)
         }
         Command::Demo(arguments) => command::demo::run(arguments.seconds, arguments.plain, &arguments.listen, around),
+        Command::Status(arguments) => command::status::run(&arguments.wish(), around),
+        Command::Journal(arguments) => command::journal::run(&arguments.wish(), around),
+        Command::Plot(arguments) => command::plot::run(&arguments.wish(), around),
+        Command::Replay(arguments) => command::replay::run(&arguments.wish(), around),
         Command::Example(arguments) => command::example::run(arguments.format),
         Command::Schema => command::schema::run(),
         Command::DemoApp(arguments) => {

@@ -98,9 +98,7 @@ impl PolicySpec {
 
 fn without_secrets(name: &str, value: &Value) -> Value {
     match value {
-        Value::Object(map) => {
-            map.iter().map(|(name, value)| (name.clone(), without_secrets(name, value))).collect()
-        }
+        Value::Object(map) => map.iter().map(|(name, value)| (name.clone(), without_secrets(name, value))).collect(),
         Value::Array(items) => items.iter().map(|item| without_secrets(name, item)).collect(),
         Value::String(text) if !text.is_empty() && sounds_secret(name) => Value::from(Secret::SHOWN),
         Value::String(text) if text.contains("://") => Value::from(UrlText::new(text.as_str()).to_string()),

@@ -4,8 +4,13 @@ pub mod check;
 pub mod demo;
 pub mod eval;
 pub mod example;
+pub mod history;
+pub mod journal;
+pub mod plot;
+pub mod replay;
 pub mod run;
 pub mod schema;
+pub mod status;
 
 use std::{
     io::{ErrorKind, Write},

@@ -13,6 +13,7 @@ use autoscalebot_engine::{
     fleet::Fleet,
     host::Host,
     shared::Shared,
+    telemetry::metrics::Sources,
 };
 use testkit::program::Folder;
 use tokio_util::sync::CancellationToken;
@@ -48,13 +49,16 @@ pub async fn site(ahead: Duration) -> (Arc<Site>, Fleet) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let board = Board::new(host.clone());
     let manner = Manner { watchers: vec![board.clone()], ..Manner::default() };
-    let fleet = Fleet::start(config, Shared::new(clock.clone(), host), manner).await.map_err(|_| "no fleet").unwrap();
+    let shared = Shared::new(clock.clone(), host);
+    let metrics = Sources::new(board.clone(), None, shared.clone());
+    let fleet = Fleet::start(config, shared, manner).await.map_err(|_| "no fleet").unwrap();
     let parts = Parts {
         board,
         commander: fleet.commander(),
         store: None,
         started: clock.now(),
         clock: Arc::new(Ahead(clock, ahead)),
+        metrics,
     };
     let listen = Listen::find("0", false, &Environment::default()).unwrap();
     (Site::new(parts, Access::new(&listen), CancellationToken::new()), fleet)

@@ -2,6 +2,7 @@
 mod api;
 mod http;
 mod job;
+mod looking_back;
 mod metrics;
 mod reload;
 mod words;

@@ -27,6 +27,18 @@ pub fn is_about_the_connection(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Stable word for why nothing could be read.
+pub fn key(error: &sqlx::Error) -> &'static str {
+    let sqlx::Error::Database(error) = error else { return "unavailable" };
+    let has_no_table = match error.code().as_deref() {
+        // PostgreSQL's "undefined table"; SQLite has no code of its own for it.
+        Some("42P01") => true,
+        Some("1") => error.message().starts_with("no such table"),
+        _ => false,
+    };
+    if has_no_table { "missing" } else { "unavailable" }
+}
+
 /// An error for people: which store, what, and the way out. No address.
 pub fn in_words(place: &Place, error: &sqlx::Error) -> String {
     let store = place.shown();
@@ -50,6 +62,9 @@ fn detail(error: &sqlx::Error) -> String {
 fn hint(place: &Place, error: &sqlx::Error) -> &'static str {
     let code = match error {
         sqlx::Error::Database(error) => error.code().map(|code| code.into_owned()).unwrap_or_default(),
+        sqlx::Error::Io(_) if matches!(place, Place::Postgres(_)) => {
+            return "; is the server up, and the address right?";
+        }
         sqlx::Error::Io(_) => return "; check that the folder exists and may be written, or set --store",
         sqlx::Error::Migrate(_) => return "; is it from a newer autoscalebot?",
         _ => return "",

@@ -12,10 +12,12 @@
 mod chores;
 mod database;
 mod error;
+mod overview;
 mod place;
 mod read;
 mod record;
 mod replay;
+mod whatif;
 mod writer;
 
 use std::{
@@ -37,6 +39,7 @@ use tokio::{sync::oneshot, time::timeout};
 
 pub use self::{
     chores::Keep,
+    overview::{Overview, Scale},
     place::{Place, USUAL_FILE},
     read::{
         DecisionRow, DecisionsWish, EventRow, EventsWish, Page, ReadError, Reader, Series, SeriesWish, SignalSeries,
@@ -44,6 +47,7 @@ pub use self::{
     },
     record::{Begins, Input, OrderResult, Tick, TickRecord},
     replay::{Difference, Replayer, Step, Unsettled},
+    whatif::{WhatIf, WhatTick},
     writer::Health,
 };
 use self::{

@@ -42,7 +42,7 @@ const TICKS_AT_ONCE: i64 = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ReadError {
-    /// Stable word: `unavailable`, `unreadable`.
+    /// Stable word: `unavailable`, `unreadable`, `missing` when nothing was ever kept there.
     pub key: &'static str,
     /// What failed, and what to do; no secret in it.
     pub message: String,
@@ -433,7 +433,7 @@ impl Reader {
     }
 
     /// Asks, within the limit; connecting is part of it.
-    async fn ask(&self, question: &str, values: &[Value<'_>]) -> Result<Vec<Row>, ReadError> {
+    pub(super) async fn ask(&self, question: &str, values: &[Value<'_>]) -> Result<Vec<Row>, ReadError> {
         let asking = async {
             // The semaphore is never closed.
             let _permit = self.permits.acquire().await.ok();
@@ -455,7 +455,7 @@ impl Reader {
             answer
         };
         let answer = timeout(QUESTION_LIMIT, asking).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
-        answer.map_err(|error| ReadError { key: "unavailable", message: error::in_words(&self.place, &error) })
+        answer.map_err(|error| ReadError { key: error::key(&error), message: error::in_words(&self.place, &error) })
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Link>> {

@@ -6,6 +6,7 @@ mod heroku;
 mod heroku_router_log;
 mod heroku_wire;
 mod monitoring;
+mod recorded;
 mod scripted;
 mod webhook;
 mod wire;

@@ -130,13 +130,7 @@ fn memory_per_bot(rows: &[Measured]) -> Option<f64> {
     (many.count > few.count).then(|| bytes / (many.count - few.count) as f64)
 }
 
-pub fn run_fleet(
-    count: usize,
-    interval: Duration,
-    bad: usize,
-    store: &str,
-    options: &Options,
-) -> Result<Measured> {
+pub fn run_fleet(count: usize, interval: Duration, bad: usize, store: &str, options: &Options) -> Result<Measured> {
     println!("{count} bots at {} s, {bad} of them bad, store {store}", interval.as_secs());
     let server = Server::start()?;
     let folder = target().join("bench");
