@@ -81,21 +81,25 @@ async fn prometheus_scrapes_every_family_and_dashboard_and_alerts_ask_for_what_i
     let prometheus = Prometheus::start(&address, None, &in_docs("prometheus-alerts.yml")).await;
 
     // Everything happens, and every query of the dashboard finds something.
-    let look = Duration::from_millis(500);
     let (mut silent, mut empty) = (Vec::new(), Vec::new());
-    for _ in 0..PATIENCE.as_millis() / look.as_millis() {
-        tokio::time::sleep(look).await;
-        silent = silent_families(&render(&scene.sources));
-        empty.clear();
-        for (place, query) in dashboard_queries() {
-            if series(&prometheus, &query).await.is_empty() {
-                empty.push((place, query));
+    let all_is_there = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            silent = silent_families(&render(&scene.sources));
+            let mut without = Vec::new();
+            for (place, query) in dashboard_queries() {
+                if series(&prometheus, &query).await.is_empty() {
+                    without.push((place, query));
+                }
+            }
+            empty = without;
+            if silent.is_empty() && empty.is_empty() {
+                break;
             }
         }
-        if silent.is_empty() && empty.is_empty() {
-            break;
-        }
-    }
+    };
+    // What is missing is told below.
+    let _ = tokio::time::timeout(PATIENCE, all_is_there).await;
     assert_eq!(silent, [""; 0], "without a number");
     assert!(empty.is_empty(), "without an answer: {empty:#?}");
 
