@@ -8,6 +8,7 @@ pub mod exit;
 mod export;
 pub mod logging;
 mod server;
+mod status;
 mod watch;
 
 pub use server::openapi;

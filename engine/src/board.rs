@@ -67,8 +67,6 @@ pub struct Glance {
     pub process: ProcessName,
     /// What its bot decides by.
     pub spec: Arc<PolicySpec>,
-    /// Which version of its settings that is, by the store.
-    pub settings_version: Option<i64>,
     /// Its settings as they may be shown.
     pub settings: Option<Arc<[ShownSetting]>>,
     /// Its signals, in the order of the settings.
@@ -207,11 +205,6 @@ impl Board {
         self.news.subscribe()
     }
 
-    /// Notes which version of its settings a process has, by the store.
-    pub fn set_version(&self, process: &ProcessName, version: i64) {
-        self.change(process, |glance| glance.settings_version = Some(version));
-    }
-
     /// Notes the newest change of a count from before the program started.
     pub fn set_last_scale(&self, process: &ProcessName, scale: LastScale) {
         self.change(process, |glance| {
@@ -246,17 +239,17 @@ impl Watch for Board {
             SignalGlance { newest: None, low, high }
         });
         let before = self.glance(bot.process.as_str());
-        let (last_scale, counts) = before.map(|glance| (glance.last_scale, glance.counts)).unwrap_or_default();
+        let (last_scale, counts, control) =
+            before.map(|glance| (glance.last_scale, glance.counts, glance.control)).unwrap_or_default();
         let glance = Glance {
             process: bot.process.clone(),
             spec: bot.spec.clone(),
-            settings_version: None,
             settings: bot.shown.clone(),
             signals: signals.collect(),
             decided_at: None,
             outcome: None,
             running: None,
-            control: Control::default(),
+            control,
             last_scale,
             is_dry_run: bot.is_dry_run,
             next_due: None,

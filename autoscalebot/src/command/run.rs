@@ -5,14 +5,15 @@
 
 use std::{sync::Arc, time::Duration};
 
+use autoscalebot_core::{moment::Moment, names::ProcessName};
 use autoscalebot_engine::{
-    board::Board,
+    board::{Board, LastScale},
     build::Manner,
     clock::{Clock as _, SystemClock},
     config::{ConfigErrors, load},
     fleet::Fleet,
     shared::Shared,
-    store::{self, Keep, Place, Store},
+    store::{self, Keep, Place, Scale, Store},
     telemetry::metrics::Sources,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -125,6 +126,9 @@ async fn serve(
             return Exit::REFUSED;
         }
     };
+    if let Some(store) = &store {
+        tokio::spawn(last_scales(store.clone(), board.clone()));
+    }
     let stop = CancellationToken::new();
     let exporting = Exporting::start(&metrics);
     let serving = listening.map(|listening| {
@@ -164,6 +168,18 @@ async fn serve(
         () = once_more(&mut terminate, &mut interrupt) => warn!("stopped at once, without waiting for calls in flight"),
     }
     Exit::FINE
+}
+
+/// The newest changes of counts from before this start are shown too.
+async fn last_scales(store: Arc<Store>, board: Arc<Board>) {
+    // A store that does not answer has been told of, and this is the least that is missing then.
+    let Ok(all) = store.reader().overview().await else { return };
+    for row in all {
+        if let (Ok(process), Some(Scale { at, from, to, reason })) = (ProcessName::new(row.process), row.last_scale) {
+            let at = Moment { since_start: Duration::ZERO, civil: at };
+            board.set_last_scale(&process, LastScale { at, from, to, reason });
+        }
+    }
 }
 
 /// The clock goes on where that of the run before stopped, so that what was known then still means the same.

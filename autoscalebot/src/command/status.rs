@@ -29,7 +29,7 @@ use super::history::{
     table::{Cell, Table, Tone},
     time, words,
 };
-use crate::{cli::Surroundings, command, exit::Exit};
+use crate::{cli::Surroundings, command, exit::Exit, status::Status};
 
 /// How often the keyboard is looked at while a picture stands.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -148,30 +148,34 @@ fn reading(row: &Overview, host: &Host) -> String {
     signals.collect::<Vec<_>>().join(", ")
 }
 
+fn status(row: &Overview, now: Timestamp) -> Status {
+    Status::by(row.is_silent(now), Some(&row.outcome), &row.control.mode, row.is_failing())
+}
+
 fn status_words(row: &Overview, now: Timestamp) -> (String, Tone) {
     let until = |until: Option<Duration>| {
         let at = until.and_then(|until| Timestamp::from_microsecond(i64::try_from(until.as_micros()).ok()?).ok());
         let left = at.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
         left.map(|left| format!(", {} more", time::length(left))).unwrap_or_default()
     };
-    let (words, tone) = match row.status(now) {
-        "stalled" => ("silent".to_owned(), Tone::Bad),
-        "paused" => (format!("paused{}", until(row.control.mode.until())), Tone::Warning),
-        "held" => {
+    let (words, tone) = match status(row, now) {
+        Status::Stalled => ("silent".to_owned(), Tone::Bad),
+        Status::Paused => (format!("paused{}", until(row.control.mode.until())), Tone::Warning),
+        Status::Held => {
             let count =
                 if let Mode::Held { count, .. } = row.control.mode { format!(" at {count}") } else { String::new() };
             (format!("held{count}{}", until(row.control.mode.until())), Tone::Warning)
         }
-        "count_unknown" => ("count unknown".to_owned(), Tone::Bad),
-        "backing_off" => ("platform refused".to_owned(), Tone::Bad),
-        "waiting" => ("waiting".to_owned(), Tone::Plain),
-        "held_busy" => ("busy, not stopped".to_owned(), Tone::Plain),
-        "scaling_up" => ("scaling up".to_owned(), Tone::Good),
-        "scaling_down" => ("scaling down".to_owned(), Tone::Good),
-        "measurement_failing" => ("not measured".to_owned(), Tone::Bad),
-        "at_max" => ("at max".to_owned(), Tone::Warning),
-        "at_min" => ("at min".to_owned(), Tone::Plain),
-        _ => ("steady".to_owned(), Tone::Plain),
+        Status::CountUnknown => ("count unknown".to_owned(), Tone::Bad),
+        Status::BackingOff => ("platform refused".to_owned(), Tone::Bad),
+        Status::Waiting => ("waiting".to_owned(), Tone::Plain),
+        Status::HeldBusy => ("busy, not stopped".to_owned(), Tone::Plain),
+        Status::ScalingUp => ("scaling up".to_owned(), Tone::Good),
+        Status::ScalingDown => ("scaling down".to_owned(), Tone::Good),
+        Status::MeasurementFailing => ("not measured".to_owned(), Tone::Bad),
+        Status::AtMax => ("at max".to_owned(), Tone::Warning),
+        Status::AtMin => ("at min".to_owned(), Tone::Plain),
+        Status::Steady | Status::Starting => ("steady".to_owned(), Tone::Plain),
     };
     let dry = if is_dry_run(row) { ", dry run" } else { "" };
     (format!("{words}{dry}"), tone)
@@ -230,7 +234,7 @@ fn as_json(row: &Overview, now: Timestamp, host: &Host) -> Value {
         "name": row.process,
         "running": row.running(), "wanted": outcome.running.map(|_| outcome.decision.wanted),
         "min": outcome.range.min, "max": outcome.range.max,
-        "status": row.status(now),
+        "status": status(row, now),
         "mode": {
             "kind": kind, "scope": scope, "count": count,
             "until": mode.until().and_then(at_once), "reason": mode.reason(),

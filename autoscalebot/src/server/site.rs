@@ -101,7 +101,7 @@ impl Site {
     /// The version of a process's settings that is in force.
     #[must_use]
     pub fn version(&self, glance: &Glance) -> Option<i64> {
-        self.store.as_ref().and_then(|store| store.version(&glance.process)).or(glance.settings_version)
+        self.store.as_ref().and_then(|store| store.version(&glance.process))
     }
 
     /// Since when a version is in force; nothing when the store does not say.

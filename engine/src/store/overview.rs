@@ -11,7 +11,7 @@ use autoscalebot_core::{
     event::Event,
     moment::Moment,
     sample::Sample,
-    step::{Held, Outcome, Settled},
+    step::{Outcome, Settled},
 };
 use jiff::Timestamp;
 
@@ -89,38 +89,10 @@ impl Overview {
         Duration::try_from(now.duration_since(self.at)).is_ok_and(|age| age > patience)
     }
 
-    /// One stable word for how it is.
+    /// Whether the newest measurement of one of its signals failed.
     #[must_use]
-    pub fn status(&self, now: Timestamp) -> &'static str {
-        let running = self.running();
-        let is = |wanted: bool, word| wanted.then_some(word);
-        let failed = self.samples.iter().flatten().any(|sample| sample.outcome.is_err());
-        let settled = self.settled.as_ref().zip(self.outcome.order.as_ref());
-        let scaled = settled.filter(|(settled, _)| **settled == Settled::Scaled).map(|(_, order)| order);
-        None.or_else(|| is(self.is_silent(now), "stalled"))
-            .or_else(|| match self.control.mode {
-                autoscalebot_core::control::Mode::Paused { .. } => Some("paused"),
-                autoscalebot_core::control::Mode::Held { .. } => Some("held"),
-                autoscalebot_core::control::Mode::Automatic => None,
-            })
-            .or_else(|| is(running.is_none(), "count_unknown"))
-            .or_else(|| is(matches!(self.settled, Some(Settled::Failed(_))), "backing_off"))
-            .or_else(|| match self.outcome.held {
-                Some(Held::Waiting(_)) => Some("waiting"),
-                Some(Held::BackingOff(_)) => Some("backing_off"),
-                Some(Held::Busy(_)) => Some("held_busy"),
-                Some(Held::Paused(_)) => Some("paused"),
-                None => None,
-            })
-            .or_else(|| scaled.map(|order| if order.to > order.from { "scaling_up" } else { "scaling_down" }))
-            .or_else(|| is(failed, "measurement_failing"))
-            .or_else(|| {
-                is(running == Some(self.outcome.range.max) && running != Some(self.outcome.range.min), "at_max")
-            })
-            .or_else(|| {
-                is(running == Some(self.outcome.range.min) && running != Some(self.outcome.range.max), "at_min")
-            })
-            .unwrap_or("steady")
+    pub fn is_failing(&self) -> bool {
+        self.samples.iter().flatten().any(|sample| sample.outcome.is_err())
     }
 }
 

@@ -10,7 +10,6 @@ mod journal;
 mod process;
 mod series;
 mod settings;
-mod status;
 mod stream;
 mod time;
 

@@ -9,10 +9,8 @@ use autoscalebot_engine::board::{Glance, SignalGlance};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{
-    status::Status,
-    time::{Time, civil},
-};
+use super::time::{Time, civil};
+use crate::status::Status;
 
 /// A process, now.
 #[derive(Debug, Serialize, ToSchema)]
@@ -177,7 +175,7 @@ impl Process {
             last_tick_at: glance.decided_at.map(Time::from),
             next_tick_at: glance.next_due.and_then(|due| civil(due, now)),
             last_scale,
-            settings_version: version.or(glance.settings_version),
+            settings_version: version,
         }
     }
 }

@@ -4,7 +4,13 @@
 //! What is most urgent wins: a bot that does not move, then what is not known, then what a person said, then what is being
 //! done, then what keeps it from being done.
 
-use autoscalebot_core::{bounds::Limit, control::Mode, decision::Direction, moment::Moment, step::Held};
+use autoscalebot_core::{
+    bounds::Limit,
+    control::Mode,
+    decision::Direction,
+    moment::Moment,
+    step::{Held, Order, Outcome},
+};
 use autoscalebot_engine::board::Glance;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -44,22 +50,29 @@ pub enum Status {
 }
 
 impl Status {
-    /// The word for what is known now.
+    /// The word for what a running program knows now.
     #[must_use]
     pub fn of(glance: &Glance, now: &Moment) -> Self {
-        if glance.has_stalled(now) {
+        let is_failing = glance.failures().next().is_some();
+        Self::by(glance.has_stalled(now), glance.outcome.as_ref(), &glance.control.mode, is_failing)
+    }
+
+    /// The word for what is known by whatever way.
+    #[must_use]
+    pub fn by(has_stalled: bool, outcome: Option<&Outcome>, mode: &Mode, is_failing: bool) -> Self {
+        if has_stalled {
             return Self::Stalled;
         }
-        let Some(outcome) = &glance.outcome else { return Self::Starting };
+        let Some(outcome) = outcome else { return Self::Starting };
         if outcome.running.is_none() {
             return Self::CountUnknown;
         }
-        match glance.control.mode {
+        match mode {
             Mode::Held { .. } => return Self::Held,
             Mode::Paused { .. } => return Self::Paused,
             Mode::Automatic => {}
         }
-        match outcome.order.as_ref().map(autoscalebot_core::step::Order::direction) {
+        match outcome.order.as_ref().map(Order::direction) {
             Some(Direction::Up) => return Self::ScalingUp,
             Some(Direction::Down) => return Self::ScalingDown,
             Some(Direction::Stay) | None => {}
@@ -67,7 +80,7 @@ impl Status {
         if matches!(outcome.held, Some(Held::BackingOff(_))) {
             return Self::BackingOff;
         }
-        if glance.failures().next().is_some() {
+        if is_failing {
             return Self::MeasurementFailing;
         }
         match (outcome.held, outcome.limit) {
@@ -130,7 +143,6 @@ mod tests {
         Glance {
             process: ProcessName::new("web").unwrap(),
             spec: Arc::new(spec),
-            settings_version: None,
             settings: None,
             signals: vec![SignalGlance { newest: None, low: None, high: None }],
             decided_at: None,
