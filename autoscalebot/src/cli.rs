@@ -52,6 +52,8 @@ enum Command {
     Status(history::StatusArguments),
     /// What was decided and what happened, with the reason of each
     Journal(history::JournalArguments),
+    /// A picture of one process: readings, thresholds, and how many ran
+    Plot(history::PlotArguments),
     /// Prove every recorded decision, or see what other settings would have done
     Replay(history::ReplayArguments),
     /// Print an annotated settings file to begin with
@@ -244,6 +246,7 @@ pub fn main(arguments: Vec<OsString>, host: Host, log: Option<logging::Lines>) -
         Command::Demo(arguments) => command::demo::run(arguments.seconds, arguments.plain, around),
         Command::Status(arguments) => command::status::run(&arguments.wish(), around),
         Command::Journal(arguments) => command::journal::run(&arguments.wish(), around),
+        Command::Plot(arguments) => command::plot::run(&arguments.wish(), around),
         Command::Replay(arguments) => command::replay::run(&arguments.wish(), around),
         Command::Example(arguments) => command::example::run(arguments.format),
         Command::Schema => command::schema::run(),

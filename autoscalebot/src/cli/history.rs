@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::StoreArguments;
-use crate::command::{journal, replay, status};
+use crate::command::{journal, plot, replay, status};
 
 /// How often `status --watch` draws when nobody says otherwise.
 const WATCH_SECONDS: &str = "2";
@@ -162,5 +162,42 @@ impl ReplayArguments {
             settings: self.settings,
             json: self.json,
         }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = format!("\
+Examples:
+  autoscalebot plot --process web                              the last day, here in the terminal
+  autoscalebot plot --process web --since 1w -o week.svg       a picture for documents and browsers
+  autoscalebot plot --process web --since 03:00 -o night.png   a picture for chats and mails
+
+Ranges of some days and more are drawn in steps of five minutes, which are kept for longer than single decisions.
+
+{TIMES}"))]
+pub struct PlotArguments {
+    #[command(flatten)]
+    store: StoreArguments,
+    /// The process; may be left out when there is only one
+    #[arg(long, short, value_name = "NAME")]
+    process: Option<String>,
+    /// From this time on; without it, the last day
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// The zone of all times, such as Europe/Berlin; without it this machine's
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
+    /// Where to write the picture: a name that ends in .svg or .png; without it, it is drawn in the terminal
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<String>,
+}
+
+impl PlotArguments {
+    pub(super) fn wish(self) -> plot::Wish {
+        let Self { store, process, since, until, time_zone, output } = self;
+        plot::Wish { store: store.store, process, since, until, time_zone, output }
     }
 }

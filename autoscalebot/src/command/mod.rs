@@ -6,6 +6,7 @@ pub mod eval;
 pub mod example;
 pub mod history;
 pub mod journal;
+pub mod plot;
 pub mod replay;
 pub mod run;
 pub mod schema;
