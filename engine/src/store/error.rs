@@ -52,6 +52,9 @@ fn detail(error: &sqlx::Error) -> String {
 fn hint(place: &Place, error: &sqlx::Error) -> &'static str {
     let code = match error {
         sqlx::Error::Database(error) => error.code().map(|code| code.into_owned()).unwrap_or_default(),
+        sqlx::Error::Io(_) if matches!(place, Place::Postgres(_)) => {
+            return "; is the server up, and the address right?";
+        }
         sqlx::Error::Io(_) => return "; check that the folder exists and may be written, or set --store",
         sqlx::Error::Migrate(_) => return "; is it from a newer autoscalebot?",
         _ => return "",
