@@ -1,5 +1,6 @@
 //! The binary as its users run it: real process, real files, real HTTP, and a fake Heroku.
 mod job;
+mod looking_back;
 mod reload;
 mod words;
 

@@ -5,6 +5,7 @@ mod email;
 mod heroku;
 mod heroku_router_log;
 mod heroku_wire;
+mod recorded;
 mod scripted;
 mod webhook;
 mod wire;

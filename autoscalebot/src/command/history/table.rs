@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn only_the_flexible_column_is_cut_and_never_to_nothing() {
-        assert_eq!(table().lines(Some(36), false)[1], "web           12  3 readings in a row…");
+        assert_eq!(table().lines(Some(36), false)[1], "web           12  3 readings in a r…");
         assert_eq!(table().lines(Some(5), false)[1], "web           12  3 readings…");
     }
 

@@ -37,8 +37,9 @@ pub fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, S
     if let Some(time) = time_of_day(&lower) {
         return last(time, &here);
     }
-    let (day, time) =
-        lower.split_once([' ', 't']).filter(|(day, _)| date(day, &here).is_some()).unwrap_or((&lower, ""));
+    // RFC 3339 has a T between day and time, which words for days have too.
+    let at_t = || (lower.as_bytes().get(10) == Some(&b't')).then(|| (&lower[..10], &lower[11..]));
+    let (day, time) = lower.split_once(' ').or_else(at_t).unwrap_or((&lower, ""));
     let Some(date) = date(day, &here) else { return Err("this is no time that can be understood".to_owned()) };
     let time = match time.trim() {
         "" => Time::midnight(),
