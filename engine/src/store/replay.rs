@@ -118,7 +118,7 @@ impl Replayer {
                 let recorded = tick.settled.clone().unwrap_or_default();
                 let differs = replayed != recorded;
                 self.state = Some(state);
-                difference.or_else(|| differs.then(|| Difference { what: "result", recorded, replayed }))
+                difference.or_else(|| differs.then_some(Difference { what: "result", recorded, replayed }))
             }
             (Some(order), None) => {
                 self.unsettled = Some(Unsettled { order, state, at: input.at });
