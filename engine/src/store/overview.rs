@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use autoscalebot_core::{
-    control::{Command, Control},
+    control::{Command, Control, Mode},
     decision::Reason,
     event::Event,
     moment::Moment,
@@ -97,29 +97,27 @@ impl Overview {
         let failed = self.samples.iter().flatten().any(|sample| sample.outcome.is_err());
         let settled = self.settled.as_ref().zip(self.outcome.order.as_ref());
         let scaled = settled.filter(|(settled, _)| **settled == Settled::Scaled).map(|(_, order)| order);
-        None.or_else(|| is(self.is_silent(now), "stalled"))
-            .or_else(|| match self.control.mode {
-                autoscalebot_core::control::Mode::Paused { .. } => Some("paused"),
-                autoscalebot_core::control::Mode::Held { .. } => Some("held"),
-                autoscalebot_core::control::Mode::Automatic => None,
-            })
-            .or_else(|| is(running.is_none(), "count_unknown"))
-            .or_else(|| is(matches!(self.settled, Some(Settled::Failed(_))), "backing_off"))
-            .or_else(|| match self.outcome.held {
-                Some(Held::Waiting(_)) => Some("waiting"),
-                Some(Held::BackingOff(_)) => Some("backing_off"),
-                Some(Held::Busy(_)) => Some("held_busy"),
-                Some(Held::Paused(_)) => Some("paused"),
-                None => None,
-            })
-            .or_else(|| scaled.map(|order| if order.to > order.from { "scaling_up" } else { "scaling_down" }))
-            .or_else(|| is(failed, "measurement_failing"))
-            .or_else(|| {
-                is(running == Some(self.outcome.range.max) && running != Some(self.outcome.range.min), "at_max")
-            })
-            .or_else(|| {
-                is(running == Some(self.outcome.range.min) && running != Some(self.outcome.range.max), "at_min")
-            })
+        let mode = match self.control.mode {
+            Mode::Paused { .. } => Some("paused"),
+            Mode::Held { .. } => Some("held"),
+            Mode::Automatic => None,
+        };
+        let held = self.outcome.held.map(|held| match held {
+            Held::Waiting(_) => "waiting",
+            Held::BackingOff(_) => "backing_off",
+            Held::Busy(_) => "held_busy",
+            Held::Paused(_) => "paused",
+        });
+        let (min, max) = (Some(self.outcome.range.min), Some(self.outcome.range.max));
+        is(self.is_silent(now), "stalled")
+            .or(mode)
+            .or(is(running.is_none(), "count_unknown"))
+            .or(is(matches!(self.settled, Some(Settled::Failed(_))), "backing_off"))
+            .or(held)
+            .or(scaled.map(|order| if order.to > order.from { "scaling_up" } else { "scaling_down" }))
+            .or(is(failed, "measurement_failing"))
+            .or(is(running == max && running != min, "at_max"))
+            .or(is(running == min && running != max, "at_min"))
             .unwrap_or("steady")
     }
 }
@@ -239,7 +237,7 @@ fn controls(newest_first: &[Row]) -> BTreeMap<String, Control> {
             Event::Commanded { commanded } if !matches!(commanded.command, Command::Scale { .. }) => {
                 control.learn(&commanded, &counted_since_1970(at));
             }
-            Event::ControlExpired { .. } => control.mode = autoscalebot_core::control::Mode::Automatic,
+            Event::ControlExpired { .. } => control.mode = Mode::Automatic,
             _ => {}
         }
     }
