@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use autoscalebot_core::{
-    control::{Command, Control},
+    control::{Command, Control, Mode},
     decision::Reason,
     event::Event,
     moment::Moment,
@@ -211,7 +211,7 @@ fn controls(newest_first: &[Row]) -> BTreeMap<String, Control> {
             Event::Commanded { commanded } if !matches!(commanded.command, Command::Scale { .. }) => {
                 control.learn(&commanded, &counted_since_1970(at));
             }
-            Event::ControlExpired { .. } => control.mode = autoscalebot_core::control::Mode::Automatic,
+            Event::ControlExpired { .. } => control.mode = Mode::Automatic,
             _ => {}
         }
     }

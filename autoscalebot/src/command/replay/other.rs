@@ -18,8 +18,11 @@ use crate::{cli::Surroundings, command, command::history, exit::Exit};
 pub struct Others {
     /// Its name, for headlines.
     pub name: String,
-    processes: BTreeMap<String, Result<(Arc<PolicySpec>, Arc<Policy>), String>>,
+    processes: BTreeMap<String, Made>,
 }
+
+/// What decides for a process, as a value and as code; or why it cannot be made here.
+type Made = Result<(Arc<PolicySpec>, Arc<Policy>), String>;
 
 impl Others {
     /// Reads the settings and makes the policies of them, as `check` does.
