@@ -195,7 +195,7 @@ impl Fleet {
         let stop = futures_util::future::join_all(platforms.iter().map(|platform| platform.shutdown(limit / 2)));
         let keep = async {
             if let Some(store) = &self.manner.store {
-                store.flush(limit / 4).await;
+                store.close(limit / 4).await;
             }
         };
         futures_util::future::join3(flush, stop, keep).await;

@@ -22,6 +22,18 @@ impl Counts {
         self.failed += number("failed").unwrap_or(0);
     }
 
+    /// Adds what the line says that closes a run of our own: `12 passed, 0 failed`.
+    pub fn add_plain(&mut self, line: &str) {
+        let closing = line.strip_suffix(" failed").and_then(|line| line.split_once(" passed, "));
+        let Some((Ok(passed), Ok(failed))) =
+            closing.map(|(passed, failed)| (passed.parse::<u64>(), failed.parse::<u64>()))
+        else {
+            return;
+        };
+        self.passed += passed;
+        self.failed += failed;
+    }
+
     /// Adds others.
     pub fn add(&mut self, other: Self) {
         self.passed += other.passed;

@@ -8,6 +8,7 @@ mod api;
 mod bench;
 mod check;
 mod counts;
+mod dashboard;
 mod docs;
 mod environments;
 mod python;
@@ -33,6 +34,7 @@ Usage: cargo xtask <chore>
   docs [--check]    writes the generated parts of docs/; with --check, says what is out of date
   tools             installs what the tests need, saying what and why
   api               asks the API of a running program everything that its document allows, and much that it does not
+  dashboard         walks through the dashboard of a running demo with a browser; pictures go to target/dashboard
   python            builds the Python package, checks it, tests it with each Django in an environment of its own
   python ARG...     only its tests, with one Django and these arguments of pytest
   wheel             builds the Python package for publishing: wheel and source distribution, in target/wheels
@@ -67,6 +69,7 @@ fn chore() -> Result<ExitCode> {
         ["docs", "--check"] => docs::check()?,
         ["tools"] => tools::install()?,
         ["api"] => api::api()?,
+        ["dashboard"] => dashboard::walk(&mut counts::Counts::default())?,
         ["python", arguments @ ..] => python::python(arguments)?,
         ["wheel"] => wheel::publishable()?,
         ["bench", "fleet", options @ ..] => bench::fleet(options)?,

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: all that stands between a change and the main branch, and its sum in the last line.
 //!
-//! Tools, then checks, then every test of the workspace, then the API by its document, then the Python package. There is one target folder,
-//! one profile and one set of features throughout, so no crate is compiled twice but for clippy, which needs metadata and
+//! Tools, then checks, then every test of the workspace, then the API by its document and the dashboard in a browser, then
+//! the Python package. There is one target folder, one profile and one set of features throughout, so no crate is compiled twice but for clippy, which needs metadata and
 //! no machine code; build scripts and macros are shared even there. The docs are checked by a test of `docgen`, because
 //! building that alone would choose other features for shared dependencies and compile them again.
 
@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use crate::{
     api, check,
     counts::Counts,
-    python,
+    dashboard, python,
     run::{self, cargo, run_reading},
     tools,
 };
@@ -27,6 +27,7 @@ pub fn test() -> bool {
     check::all(&mut steps);
     steps.tests("tests", workspace_tests);
     steps.step("api", api::api);
+    steps.tests("dashboard", dashboard::walk);
     python::tests(&mut steps);
     steps.print();
 

@@ -101,6 +101,12 @@ const PACKAGES: &[Package] = &[
         is_there: || run::is_there("node"),
         services: &[],
     },
+    Package {
+        name: "chromium",
+        needed_for: "walking through the dashboard as a person would",
+        is_there: || run::is_there("chromium"),
+        services: &[],
+    },
     Package { name: "npm", needed_for: "installing those", is_there: || run::is_there("npm"), services: &[] },
 ];
 

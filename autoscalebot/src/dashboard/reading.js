@@ -47,10 +47,12 @@ export function readingView() {
       setAttribute(element, "data-level", state);
       // Half as much again as the high threshold leaves room to see how far above it a reading is.
       const end = Math.max((signal.high ?? signal.low ?? 0) * 1.5, signal.reading ?? 0) || 1;
-      const percent = (n) => `${Math.min(100, Math.max(0, (n / end) * 100)).toFixed(1)}%`;
+      const share = (n) => Math.min(100, Math.max(0, (n / end) * 100)).toFixed(1);
+      const percent = (n) => `${share(n)}%`;
       zone.style.left = percent(signal.low ?? 0);
       zone.style.right = `calc(100% - ${percent(signal.high ?? end)})`;
-      needle.style.left = percent(signal.reading ?? 0);
+      // It is drawn elsewhere, and nothing is laid out anew.
+      needle.style.setProperty("--at", share(signal.reading ?? 0));
     },
   };
 }

@@ -5,6 +5,7 @@ mod job;
 mod looking_back;
 mod metrics;
 mod reload;
+mod restart;
 mod words;
 
 use std::process::Command;

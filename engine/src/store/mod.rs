@@ -127,6 +127,7 @@ impl Found {
             clock,
             keep: self.keep,
             link: self.opened,
+            closing: None,
         };
         tokio::spawn(writer.run());
         Arc::new(Store { place: self.place, keep: self.keep, queue, sequence: AtomicU64::new(0) })
@@ -202,6 +203,14 @@ impl Store {
         let (done, is_done) = oneshot::channel();
         if self.queue.put(Message::Flush(done)) {
             // Neither a writer that gave up nor the limit is worth an error: it has been said that it does not write.
+            let _ = timeout(limit, is_done).await;
+        }
+    }
+
+    /// Keeps what was said so far and closes the database, within `limit`. What is said afterwards is lost.
+    pub async fn close(&self, limit: Duration) {
+        let (done, is_done) = oneshot::channel();
+        if self.queue.put(Message::Close(done)) {
             let _ = timeout(limit, is_done).await;
         }
     }

@@ -317,23 +317,6 @@ impl Reader {
         rows.iter().map(|row| version_row(row).ok_or_else(|| self.unreadable("a version of settings"))).collect()
     }
 
-    /// The newest decision of each process, with the version of the settings that it rested on.
-    ///
-    /// # Errors
-    /// When the store does not answer, or holds what cannot be read.
-    pub async fn newest(&self) -> Result<Vec<(DecisionRow, VersionRow)>, ReadError> {
-        let mut newest = Vec::new();
-        for process in self.processes().await? {
-            let wish = DecisionsWish { process: Some(process.clone()), limit: 1, ..DecisionsWish::default() };
-            let Some(decision) = self.decisions(&wish).await?.items.pop() else { continue };
-            let versions = self.versions(&process).await?;
-            if let Some(version) = versions.into_iter().find(|version| version.number == decision.version) {
-                newest.push((decision, version));
-            }
-        }
-        Ok(newest)
-    }
-
     /// Ticks of one process in their order, after the one of this run and number.
     ///
     /// # Errors

@@ -66,6 +66,15 @@ pub enum Message {
     Event(Box<EventRow>),
     /// Say when all that came before is safe.
     Flush(oneshot::Sender<()>),
+    /// The same, and nothing comes after it.
+    Close(oneshot::Sender<()>),
+}
+
+impl Message {
+    /// Whether somebody waits for it, and it holds nothing to be kept.
+    fn is_waited_for(&self) -> bool {
+        matches!(self, Self::Flush(_) | Self::Close(_))
+    }
 }
 
 /// A tick with whose it is.
@@ -129,7 +138,7 @@ impl Queue {
     pub fn put(&self, message: Message) -> bool {
         match self.sender.try_send(message) {
             Ok(()) => true,
-            Err(TrySendError::Full(Message::Flush(_)) | TrySendError::Closed(Message::Flush(_))) => false,
+            Err(TrySendError::Full(message) | TrySendError::Closed(message)) if message.is_waited_for() => false,
             Err(_) => {
                 self.losses.fetch_add(1, Ordering::Relaxed);
                 false
@@ -165,6 +174,8 @@ pub struct Writer {
     pub clock: Arc<dyn Clock>,
     pub keep: Keep,
     pub link: Option<Opened>,
+    /// Who waits for the end.
+    pub closing: Option<oneshot::Sender<()>>,
 }
 
 /// A database that can be written to.
@@ -217,7 +228,7 @@ impl Writer {
                             self.drop_batch(&mut batch, &mut broken);
                         }
                         // Whoever waits for this to be safe need not wait for a pause.
-                        batch.retain(|message| !matches!(message, Message::Flush(_)));
+                        batch.retain(|message| !message.is_waited_for());
                         let now = self.clock.now();
                         let pause = pause.failed(None, &now);
                         if self.rest(pause).await {
@@ -225,6 +236,9 @@ impl Writer {
                         }
                     }
                 }
+            }
+            if self.closing.is_some() {
+                break;
             }
             let now = self.clock.now();
             if now.since_start >= next_chores {
@@ -240,18 +254,21 @@ impl Writer {
         if let Some(opened) = self.link {
             opened.link.close().await;
         }
+        if let Some(done) = self.closing {
+            let _ = done.send(());
+        }
     }
 
     /// More messages, as far as they come soon. Whoever waits for a message to be safe ends the waiting.
     async fn gather(&mut self, batch: &mut Vec<Message>) {
         let soon = tokio::time::sleep(GATHERING);
         tokio::pin!(soon);
-        while !batch.is_empty() && batch.len() < LARGEST_BATCH && !matches!(batch.last(), Some(Message::Flush(_))) {
+        while !batch.is_empty() && batch.len() < LARGEST_BATCH && !batch.last().is_some_and(Message::is_waited_for) {
             let room = LARGEST_BATCH - batch.len();
             tokio::select! {
                 biased;
                 received = self.messages.recv_many(batch, room) => {
-                    if received == 0 || batch.iter().any(|message| matches!(message, Message::Flush(_))) {
+                    if received == 0 || batch.iter().any(Message::is_waited_for) {
                         return;
                     }
                 }
@@ -296,7 +313,7 @@ impl Writer {
                 true
             }
             Message::Result(_) | Message::Event(_) => true,
-            Message::Flush(_) => false,
+            Message::Flush(_) | Message::Close(_) => false,
         });
         let lost = lost.count() as u64;
         if let Some(queue) = self.queue.upgrade() {
@@ -336,9 +353,11 @@ impl Writer {
             queue.versions.lock().unwrap_or_else(PoisonError::into_inner).extend(versions);
         }
         for message in batch.drain(..) {
-            if let Message::Flush(done) = message {
+            match message {
                 // Whoever asked may have lost patience.
-                let _ = done.send(());
+                Message::Flush(done) => drop(done.send(())),
+                Message::Close(done) => self.closing = Some(done),
+                Message::Tick(_) | Message::Result(_) | Message::Event(_) => {}
             }
         }
         Ok(())
@@ -427,7 +446,7 @@ impl Opened {
                         Value::Text(Some(Cow::Owned(super::record::text(&row.event)))),
                     ]);
                 }
-                Message::Result(_) | Message::Flush(_) => {}
+                Message::Result(_) | Message::Flush(_) | Message::Close(_) => {}
             }
         }
         insert_rows(&mut self.link, TICKS, &ticks).await?;
