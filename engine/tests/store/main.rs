@@ -2,6 +2,7 @@
 //! server. This program is also the one that is killed (`__bot PLACE WORLD`) and the one on the full disk
 //! (`__full FOLDER`), so it has a `main` of its own.
 
+mod keep;
 mod kills;
 mod support;
 mod trouble;
@@ -23,6 +24,6 @@ fn main() -> ExitCode {
     {
         return trouble::on_full_disk(folder);
     }
-    let trials: Vec<Trial> = kills::claims().into_iter().chain(trouble::claims()).collect();
+    let trials: Vec<Trial> = [keep::claims(), kills::claims(), trouble::claims()].into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
