@@ -27,18 +27,18 @@ QUESTIONS = 50
 program, folder = sys.argv[1], pathlib.Path(sys.argv[2])
 
 
-def settings(count: int) -> str:
+def settings(count: int, interval: int) -> str:
     block = (
         '[p{0}.measurement]\nbackend = "Command"\n'
-        'settings = {{ command = "echo 500", measurement_interval_in_seconds = 3600 }}\n'
+        'settings = {{ command = "echo 500", measurement_interval_in_seconds = {1} }}\n'
         '[p{0}.scaling]\nbackend = "DryRun"\n[p{0}.notification]\nbackends = []\n'
     )
-    return "".join(block.format(number) for number in range(count))
+    return "".join(block.format(number, interval) for number in range(count))
 
 
-def start(count: int, store: str) -> tuple[subprocess.Popen, str]:
+def start(count: int, interval: int, store: str) -> tuple[subprocess.Popen, str]:
     file = folder / f"week-{count}.toml"
-    file.write_text(settings(count))
+    file.write_text(settings(count, interval))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -111,7 +111,7 @@ def row(what: str, times: list[float], answer: bytes) -> None:
 def main() -> None:
     file = folder / "week.db"
     file.unlink(missing_ok=True)
-    process, _ = start(PROCESSES, f"sqlite:{file}")
+    process, _ = start(PROCESSES, 2, f"sqlite:{file}")
     for _ in range(100):
         time.sleep(0.1)
         try:
@@ -124,7 +124,7 @@ def main() -> None:
     fill(file)
     print(f"{TICKS} ticks of each of {PROCESSES} processes, asked for over HTTP {QUESTIONS} times:\n")
     print("| question | median | 95 % | answer |\n|---|---:|---:|---:|")
-    process, address = start(PROCESSES, f"sqlite:{file}")
+    process, address = start(PROCESSES, 3600, f"sqlite:{file}")
     try:
         now = time.time()
         iso = lambda at: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
@@ -136,7 +136,7 @@ def main() -> None:
             row(f"{what} ({series['source']})", times, answer)
     finally:
         stop(process)
-    process, address = start(1000, "none")
+    process, address = start(1000, 30, "none")
     try:
         times, answer = asked(f"http://{address}/api/v1/processes")
         assert len(json.loads(answer)["processes"]) == 1000
