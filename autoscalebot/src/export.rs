@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use autoscalebot_engine::telemetry::metrics::Sources;
+use autoscalebot_engine::{
+    environment::{Environment, OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, Variable},
+    telemetry::metrics::Sources,
+};
 use tracing::warn;
 
 /// From the stop to the last message. The program has five seconds in all, and bots come first.
@@ -12,6 +15,19 @@ const LAST_MESSAGE: Duration = Duration::from_secs(2);
 
 /// What sends metrics, if anything does.
 pub struct Exporting(#[cfg(feature = "otlp")] Option<autoscalebot_engine::telemetry::otlp::Export>);
+
+impl Exporting {
+    /// Whether the environment says that metrics are to be sent.
+    #[must_use]
+    pub fn is_wanted(environment: &Environment) -> bool {
+        endpoint_variable(environment).is_some()
+    }
+}
+
+fn endpoint_variable(environment: &Environment) -> Option<Variable> {
+    let endpoints = [OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, OTEL_EXPORTER_OTLP_ENDPOINT];
+    endpoints.into_iter().find(|variable| environment.get(variable.name).is_some())
+}
 
 #[cfg(feature = "otlp")]
 impl Exporting {
@@ -42,10 +58,7 @@ impl Exporting {
     /// Says what it cannot do.
     #[must_use]
     pub fn start(sources: &Sources) -> Self {
-        use autoscalebot_engine::environment::{OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT};
-        let environment = &sources.shared.host.environment;
-        let wanted = [OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT];
-        if let Some(variable) = wanted.iter().find(|variable| environment.get(variable.name).is_some()) {
+        if let Some(variable) = endpoint_variable(&sources.shared.host.environment) {
             warn!("metrics are not sent: {} is set, and this program was built without otlp", variable.name);
         }
         Self()

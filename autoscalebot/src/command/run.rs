@@ -3,15 +3,17 @@
 //! SIGTERM and SIGINT end it within five seconds; SIGHUP or a change of the settings file reloads. A changed file that is
 //! not valid is told, and the old settings go on.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use autoscalebot_core::{moment::Moment, names::ProcessName};
 use autoscalebot_engine::{
     board::{Board, LastScale},
+    bot::Watch,
     build::Manner,
     clock::{Clock as _, SystemClock},
     config::{ConfigErrors, load},
     fleet::Fleet,
+    host::Host,
     shared::Shared,
     store::{self, Keep, Place, Scale, Store},
     telemetry::metrics::Sources,
@@ -40,6 +42,9 @@ const TOGETHER: Duration = Duration::from_millis(500);
 
 /// Threads that carry bots. Bots wait nearly all of their time; more threads only cost memory and wake-ups.
 const MOST_WORKERS: usize = 2;
+
+/// Reads settings, with or without words for people.
+type Load = fn(Option<&str>, &Path, &Host) -> Result<load::Loaded, ConfigErrors>;
 
 /// How to run.
 pub struct Wish {
@@ -71,7 +76,9 @@ pub fn run(wish: &Wish, around: &Surroundings) -> Exit {
             return Exit::REFUSED;
         }
     };
-    let loaded = match load::load_with_words(wish.settings.as_deref(), &around.folder, &around.host) {
+    // Settings in words take memory, and are made only for those who read them.
+    let load: Load = if place.is_some() || listen.is_some() { load::load_with_words } else { load::load };
+    let loaded = match load(wish.settings.as_deref(), &around.folder, &around.host) {
         Ok(loaded) => loaded,
         Err(errors) => return command::refuse(&errors, around),
     };
@@ -79,7 +86,7 @@ pub fn run(wish: &Wish, around: &Surroundings) -> Exit {
         Ok(runtime) => runtime,
         Err(code) => return code,
     };
-    let code = runtime.block_on(serve(loaded, place, listen, wish, around));
+    let code = runtime.block_on(serve(loaded, load, place, listen, wish, around));
     // Whatever still blocks a thread (a name that is being looked up) must not hold up the exit.
     runtime.shutdown_background();
     code
@@ -87,6 +94,7 @@ pub fn run(wish: &Wish, around: &Surroundings) -> Exit {
 
 async fn serve(
     loaded: load::Loaded,
+    load: Load,
     place: Option<Place>,
     listen: Option<Listen>,
     wish: &Wish,
@@ -105,7 +113,9 @@ async fn serve(
     let shared = Shared::new(clock.clone(), around.host.clone());
     let board = Board::new(around.host.clone());
     let metrics = Sources::new(board.clone(), store.clone(), shared.clone());
-    let manner = Manner { dry_run, watchers: vec![board.clone()], store: store.clone() };
+    let is_watched = listen.is_some() || Exporting::is_wanted(&around.host.environment);
+    let watchers = if is_watched { vec![board.clone() as Arc<dyn Watch>] } else { Vec::new() };
+    let manner = Manner { dry_run, watchers, store: store.clone() };
     // Before any bot runs: whoever cannot have the address wants to know it now.
     let listening = match &listen {
         Some(listen) => match server::bind(listen).await {
@@ -126,7 +136,7 @@ async fn serve(
             return Exit::REFUSED;
         }
     };
-    if let Some(store) = &store {
+    if let (Some(store), true) = (&store, is_watched) {
         tokio::spawn(last_scales(store.clone(), board.clone()));
     }
     let stop = CancellationToken::new();
@@ -152,8 +162,8 @@ async fn serve(
                 info!(signal = name, "stopping");
                 break;
             }
-            _ = hangup.recv() => reload(&mut fleet, settings, around).await,
-            () = file.changed() => reload(&mut fleet, settings, around).await,
+            _ = hangup.recv() => reload(&mut fleet, load, settings, around).await,
+            () = file.changed() => reload(&mut fleet, load, settings, around).await,
         }
     }
     stop.cancel();
@@ -217,8 +227,8 @@ async fn once_more(terminate: &mut Signal, interrupt: &mut Signal) {
     first(terminate, interrupt).await;
 }
 
-async fn reload(fleet: &mut Fleet, settings: Option<&str>, around: &Surroundings) {
-    let problems = match load::load_with_words(settings, &around.folder, &around.host) {
+async fn reload(fleet: &mut Fleet, load: Load, settings: Option<&str>, around: &Surroundings) {
+    let problems = match load(settings, &around.folder, &around.host) {
         Err(errors) => problems(&errors),
         Ok(loaded) => {
             for warning in &loaded.warnings {

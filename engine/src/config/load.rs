@@ -1,8 +1,9 @@
 //! From what the user named to settings: find the file, read it, put it together.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use super::{
@@ -73,10 +74,19 @@ pub fn explain(source: Option<&str>, folder: &Path, host: &Host) -> Result<Expla
 pub fn load_with_words(source: Option<&str>, folder: &Path, host: &Host) -> Result<Loaded, ConfigErrors> {
     let mut explained = read(source, folder, host, true)?;
     let mut words: BTreeMap<&str, Vec<ShownSetting>> = BTreeMap::new();
+    let mut said: HashSet<Arc<str>> = HashSet::new();
+    let mut once = |text: &str| match said.get(text) {
+        Some(text) => text.clone(),
+        None => {
+            let text: Arc<str> = text.into();
+            said.insert(text.clone());
+            text
+        }
+    };
     for origin in &explained.origins {
         if let Some((process, path)) = origin.path.split_once('.') {
-            let (path, value) = (path.to_owned(), origin.value.clone());
-            words.entry(process).or_default().push(ShownSetting { path, value, source: explained.whence(origin) });
+            let (path, source) = (once(path), once(&explained.whence(origin)));
+            words.entry(process).or_default().push(ShownSetting { path, value: origin.value.clone(), source });
         }
     }
     for (process, config) in &mut explained.loaded.config.processes {

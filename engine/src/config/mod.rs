@@ -58,12 +58,12 @@ pub struct ProcessConfig {
 /// One setting in force, as it may be shown to anybody who may see settings at all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShownSetting {
-    /// Which one: `decision.settings.min_processes`.
-    pub path: String,
+    /// Which one: `decision.settings.min_processes`. Shared, because ten thousand processes have the same few.
+    pub path: Arc<str>,
     /// Its value; fixed text when it is secret.
     pub value: Value,
     /// Where the value came from: `default`, `autoscale_settings.toml:12`, `$WEB_URL`.
-    pub source: String,
+    pub source: Arc<str>,
 }
 
 /// One measurement with its decision.

@@ -164,7 +164,7 @@ impl Remembered {
 
     /// Whether a bot measures the same at the same place as was measured before, so that old samples keep their meaning.
     fn is_measured_as(&self, bot: &Bot) -> bool {
-        let measured = |settings: &[ShownSetting]| -> Vec<(String, serde_json::Value)> {
+        let measured = |settings: &[ShownSetting]| -> Vec<(Arc<str>, serde_json::Value)> {
             let is_measured = |path: &str| path.contains("measurement.") || path.starts_with("scaling.");
             let measured = settings.iter().filter(|setting| is_measured(&setting.path));
             measured.map(|setting| (setting.path.clone(), setting.value.clone())).collect()

@@ -55,9 +55,9 @@ pub async fn settings(State(site): State<Arc<Site>>, _: Asked<Nothing>) -> Resul
             None => None,
         };
         let settings = glance.settings.iter().flat_map(|settings| settings.iter()).map(|setting| Setting {
-            path: setting.path.clone(),
+            path: setting.path.to_string(),
             value: setting.value.clone(),
-            source: setting.source.clone(),
+            source: setting.source.to_string(),
         });
         processes.push(ProcessSettings {
             process: glance.process.to_string(),
