@@ -57,6 +57,10 @@ export function makeMarks(charts) {
     charts.point(group.at);
   }
 
+  /** The mark that had the focus when all marks went away for a moment. */
+  let orphan;
+  const isNowhere = (element) => !element || element === document.body;
+
   function silence() {
     tip.hidden = true;
     charts.point(null);
@@ -139,6 +143,9 @@ export function makeMarks(charts) {
       else if (left >= WIDTH && left <= right)
         groups.push({ key: one.key, left, at: Date.parse(one.at), entries: [one] });
     }
+    const focused = document.activeElement;
+    const focusedKey = [...buttons].find(([, button]) => button === focused)?.[0] ?? orphan;
+    orphan = undefined;
     const wanted = new Set(groups.map((group) => group.key));
     for (const [key, button] of buttons)
       if (!wanted.has(key)) {
@@ -154,10 +161,12 @@ export function makeMarks(charts) {
       dress(button, group);
     }
     const order = groups.map((group) => buttons.get(group.key));
-    if (order.some((button, i) => lane.children[i] !== button)) {
-      const focused = document.activeElement;
-      lane.replaceChildren(...order);
-      if (order.includes(focused)) focused.focus();
+    if (order.some((button, i) => lane.children[i] !== button)) lane.replaceChildren(...order);
+    if (focusedKey !== undefined && !lane.contains(document.activeElement) && isNowhere(document.activeElement)) {
+      // Time moves on and marks run together: whoever was on one is now on the one that it went into.
+      const heir = groups.find((group) => group.entries.some((one) => one.key === focusedKey)) ?? groups.at(-1);
+      if (heir) buttons.get(heir.key).focus();
+      else orphan = focusedKey;
     }
     if (!order.some((button) => button.tabIndex === 0) && order.length) order.at(-1).tabIndex = 0;
     setText(none, order.length ? "" : "Nothing was scaled and nothing happened in this time.");
