@@ -139,6 +139,7 @@ mod tests {
             repeat: Duration::from_secs(60),
             rapid: RapidLimit { scales: 3, period: Duration::from_secs(60) },
             protection: Protection::default(),
+            is_dry_run: false,
         };
         Glance {
             process: ProcessName::new("web").unwrap(),

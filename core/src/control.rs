@@ -22,7 +22,7 @@ pub enum Command {
         /// For so long; without it, until somebody resumes.
         length: Option<Duration>,
     },
-    /// Do as the decisions say again.
+    /// Do as the decisions say again. Ends a count that was asked for and not reached, too.
     Resume,
     /// Keep this count, whatever is measured.
     Hold {
@@ -31,7 +31,7 @@ pub enum Command {
         /// For so long; without it, until somebody resumes.
         length: Option<Duration>,
     },
-    /// Go to this count once, at once.
+    /// Go to this count once, at once. Tried again while the platform refuses.
     Scale {
         /// The count; cut to the bounds.
         count: u32,
@@ -192,7 +192,7 @@ impl Control {
             Command::Hold { count, length } => {
                 self.mode = Mode::Held { count, until: until(length), reason: reason() };
             }
-            Command::Resume => self.mode = Mode::Automatic,
+            Command::Resume => (self.mode, self.once) = (Mode::Automatic, None),
             Command::Scale { count } => self.once = Some(Once { count, reason: reason() }),
             Command::DryRun { on } => self.dry_run = on,
             Command::Evaluate => {}

@@ -300,7 +300,7 @@ pub fn observe(
             paused.or(shrink.held).or_else(|| held(state, at_once, now))
         }
     };
-    if held.is_none() {
+    if decision.wanted == running {
         state.control.once = None;
     }
     if let Some(held) = held {
@@ -328,6 +328,7 @@ pub fn settle(policy: &Policy, state: &mut State, order: &Order, settled: &Settl
     match settled {
         Settled::Scaled => {
             state.expected = Some(to);
+            state.control.once = None;
             state.rapid.push(order.direction(), now);
             begin_anew(policy, state, now);
             events.push(match order.direction() {
@@ -338,6 +339,7 @@ pub fn settle(policy: &Policy, state: &mut State, order: &Order, settled: &Settl
             learn_rapid(policy, state, now, &mut events);
         }
         Settled::DryRun => {
+            state.control.once = None;
             begin_anew(policy, state, now);
             learn_obedience(policy, state, now, &mut events);
             let told = state.would.filter(|(told_from, told_to, _)| (*told_from, *told_to) == (from, to));
@@ -349,6 +351,7 @@ pub fn settle(policy: &Policy, state: &mut State, order: &Order, settled: &Settl
         }
         Settled::AlreadyThere => {
             state.expected = Some(to);
+            state.control.once = None;
             learn_obedience(policy, state, now, &mut events);
         }
         Settled::Failed(failure) => {

@@ -35,6 +35,10 @@ impl fmt::Display for Finite {
         let rounded = (self.0 * 1000.0).round() / 1000.0;
         // Numbers beyond 1e15 have no thousandths; rounding them may overflow.
         let shown = if rounded.is_finite() { rounded } else { self.0 };
+        if shown.abs() >= 1e15 {
+            // All digits of such a number are noise, and there may be three hundred.
+            return write!(formatter, "{shown:e}");
+        }
         write!(formatter, "{}", if shown == 0.0 { 0.0 } else { shown })
     }
 }
@@ -179,7 +183,7 @@ mod tests {
         assert_eq!(shown(350.0), "350");
         assert_eq!(shown(0.1 + 0.2), "0.3");
         assert_eq!(shown(-0.0001), "0");
-        assert_eq!(shown(f64::MAX), f64::MAX.to_string());
+        assert_eq!([shown(f64::MAX), shown(-2.5e20)], ["1.7976931348623157e308", "-2.5e20"]);
         assert_eq!(serde_json::to_string(&Finite(350.0)).unwrap(), "350");
     }
 

@@ -162,8 +162,10 @@ impl Bot {
             return;
         }
         let at = unsettled.at;
+        let order = unsettled.order.clone();
         let (settled, events) = unsettled.obeyed(&self.policy);
         *state = settled;
+        self.watchers.iter().for_each(|watcher| watcher.settled(&self.process, &at, &order, &Settled::Scaled));
         self.tell(&at, &events);
     }
 

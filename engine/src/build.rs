@@ -107,6 +107,7 @@ pub fn bot(
             max_busy_wait: config.own.max_busy_wait.duration(),
             victims: platform.victims(),
         },
+        is_dry_run: manner.dry_run,
     };
     let policy = spec.build(process.as_str(), &shared.host).map_err(|(stage, problem)| error(stage)(problem))?;
     let outlets = Outlets::build(&config.notification, shared).map_err(error("notification"))?;

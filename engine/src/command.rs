@@ -5,7 +5,7 @@
 //! and none is overtaken by a decision that it was meant to stop.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -71,6 +71,7 @@ pub type Inbox = mpsc::Receiver<Instruction>;
 #[derive(Clone, Default)]
 pub struct Commander {
     inboxes: Arc<RwLock<BTreeMap<ProcessName, mpsc::Sender<Instruction>>>>,
+    told: Arc<RwLock<BTreeSet<ProcessName>>>,
 }
 
 impl Commander {
@@ -87,6 +88,12 @@ impl Commander {
         self.inboxes.write().unwrap_or_else(PoisonError::into_inner).remove(process);
     }
 
+    /// Whether this bot has been told anything since the program started.
+    #[must_use]
+    pub fn was_told(&self, process: &ProcessName) -> bool {
+        self.told.read().unwrap_or_else(PoisonError::into_inner).contains(process)
+    }
+
     /// Tells a bot, and waits for what comes of it.
     ///
     /// # Errors
@@ -94,6 +101,7 @@ impl Commander {
     pub async fn tell(&self, process: &ProcessName, commanded: Commanded) -> Result<Answer, CommandError> {
         let inbox = self.inboxes.read().unwrap_or_else(PoisonError::into_inner).get(process).cloned();
         let inbox = inbox.ok_or(CommandError::NoSuchProcess)?;
+        self.told.write().unwrap_or_else(PoisonError::into_inner).insert(process.clone());
         let (answer, answered) = oneshot::channel();
         inbox.try_send(Instruction { commanded, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => CommandError::Busy,

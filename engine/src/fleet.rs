@@ -58,11 +58,16 @@ impl Fleet {
         let bots = build_all(&config.processes.iter().collect(), &shared, &manner)?;
         let mut remembered = match &manner.store {
             Some(store) => store.remembered(&shared.host).await,
-            None => BTreeMap::new(),
+            None => Some(BTreeMap::new()),
         };
         let mut fleet = Self { shared, manner, commander: Commander::default(), bots: BTreeMap::new() };
+        if let (Some(store), None) = (&fleet.manner.store, &remembered) {
+            // It ends with the program at the latest.
+            tokio::spawn(store.clone().say_again(fleet.commander.clone(), fleet.shared.clone()));
+        }
         for ((process, config), mut bot) in config.processes.into_iter().zip(bots) {
-            let (state, begins) = match remembered.remove(&process) {
+            let known = remembered.as_mut().and_then(|remembered| remembered.remove(&process));
+            let (state, begins) = match known {
                 Some(remembered) => (remembered.hand_over(&mut bot), Begins::Resumed),
                 None => (State::new(&bot.policy), Begins::Start),
             };

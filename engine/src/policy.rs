@@ -38,6 +38,9 @@ pub struct PolicySpec {
     pub rapid: RapidLimit,
     /// How the process is protected while it works.
     pub protection: Protection,
+    /// Whether orders are only told, by the way the program was started. It changes no decision.
+    #[serde(default)]
+    pub is_dry_run: bool,
 }
 
 /// One measurement with its decision.
@@ -164,6 +167,7 @@ mod tests {
             repeat: Duration::from_secs(3600),
             rapid: RapidLimit { scales: 5, period: Duration::from_secs(60) },
             protection: Protection::default(),
+            is_dry_run: false,
         }
     }
 

@@ -182,7 +182,7 @@ fn status_words(row: &Overview, now: Timestamp) -> (String, Tone) {
 }
 
 fn is_dry_run(row: &Overview) -> bool {
-    row.control.dry_run || matches!(row.settled, Some(autoscalebot_core::step::Settled::DryRun))
+    row.control.dry_run || row.spec.is_dry_run
 }
 
 /// What is missing, and what it may mean.

@@ -30,6 +30,10 @@ const MOST_DELETIONS: usize = 50;
 /// What is only deleted seldom: there is little of it, and finding it means to look through all of it.
 const SELDOM: i64 = 3600 * 1_000_000;
 
+/// A run that has written within this time goes on. Shorter than the time to the first look, so that the run before a
+/// restart is not taken for one.
+const STILL_RUNS: i64 = 45 * 1_000_000;
+
 const DAY: i64 = 24 * 3600 * 1_000_000;
 
 /// For how long things are kept, and how large all of it may be.
@@ -53,16 +57,27 @@ impl Default for Keep {
 /// The chores, and how far they have come.
 pub struct Chores {
     keep: Keep,
+    /// Another run that was told of.
+    told_of: Option<i64>,
 }
 
 impl Chores {
     pub fn new(keep: Keep) -> Self {
-        Self { keep }
+        Self { keep, told_of: None }
     }
 
     /// Does what is due.
-    pub async fn run(&mut self, link: &mut Link, place: &Place, now: &Moment) -> Result<(), sqlx::Error> {
+    pub async fn run(
+        &mut self,
+        link: &mut Link,
+        place: &Place,
+        run: Option<i64>,
+        now: &Moment,
+    ) -> Result<(), sqlx::Error> {
         let now = microseconds(now);
+        if let Some(run) = run {
+            self.look_for_others(link, run, now).await?;
+        }
         roll_up(link, now).await?;
         let cutoff = self.cutoff(link, place, now).await?;
         delete_ticks(link, cutoff).await?;
@@ -73,6 +88,20 @@ impl Chores {
             }
             reach(link, "old rollups", now).await?;
         }
+        Ok(())
+    }
+
+    /// Two programs on one store scale the same processes, and neither knows what the other was told.
+    async fn look_for_others(&mut self, link: &mut Link, run: i64, now: i64) -> Result<(), sqlx::Error> {
+        let others = link.fetch(OTHER_RUNS, &[run.into(), (now - STILL_RUNS).into()]).await?;
+        let other = others.first().and_then(|row| row.int(0));
+        if other.is_some() && other != self.told_of {
+            tracing::warn!(
+                "another autoscalebot writes to this store at the same time; two of them scale the same processes \
+                 against each other: end one, or give it a store of its own with --store"
+            );
+        }
+        self.told_of = other;
         Ok(())
     }
 
@@ -90,6 +119,8 @@ impl Chores {
         Ok(cutoff)
     }
 }
+
+const OTHER_RUNS: &str = "SELECT id FROM autoscalebot_runs WHERE id <> $1 AND last_at > $2 ORDER BY id LIMIT 1";
 
 async fn roll_up(link: &mut Link, now: i64) -> Result<(), sqlx::Error> {
     let end = (now - ROLLUP_DELAY).div_euclid(ROLLUP) * ROLLUP;

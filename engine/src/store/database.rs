@@ -2,7 +2,14 @@
 //!
 //! Both take `$1`, `$2`, … and the few kinds of values that the store has, so every statement is written once.
 
-use std::{borrow::Cow, time::Duration};
+use std::{
+    borrow::Cow,
+    fs::OpenOptions,
+    io::ErrorKind,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use sqlx::{
     AssertSqlSafe, Column, ConnectOptions, Connection, Decode, Executor, Postgres, Row as _, SqlSafeStr, Sqlite,
@@ -112,10 +119,25 @@ impl Row {
     }
 }
 
+/// Which file it is, by the system's word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    path: PathBuf,
+    /// The device and the file's number on it; nothing when there is none.
+    number: Option<(u64, u64)>,
+}
+
+impl Identity {
+    fn of(path: &Path) -> Self {
+        let number = std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+        Self { path: path.to_owned(), number }
+    }
+}
+
 /// A connection.
 pub enum Link {
     /// To a file.
-    Sqlite(SqliteConnection),
+    Sqlite(SqliteConnection, Identity),
     /// To a server.
     Postgres(PgConnection),
 }
@@ -128,11 +150,12 @@ impl Link {
                 if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                     std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
                 }
-                let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+                make_private(path).map_err(sqlx::Error::Io)?;
+                let options = SqliteConnectOptions::new().filename(path).create_if_missing(false);
                 let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Normal);
                 let mut connection = options.busy_timeout(LOCK_PATIENCE).disable_statement_logging().connect().await?;
                 migrations(include_str!("migrations/0001_sqlite.sql")).run_direct(None, &mut connection, false).await?;
-                Ok(Self::Sqlite(connection))
+                Ok(Self::Sqlite(connection, Identity::of(path)))
             }
             Place::Postgres(url) => {
                 let options = postgres::options(url.reveal()).ok_or(sqlx::Error::PoolClosed)?;
@@ -150,7 +173,7 @@ impl Link {
             Place::Sqlite(path) => {
                 let options = SqliteConnectOptions::new().filename(path).read_only(true).create_if_missing(false);
                 let connection = options.busy_timeout(LOCK_PATIENCE).disable_statement_logging().connect().await?;
-                Ok(Self::Sqlite(connection))
+                Ok(Self::Sqlite(connection, Identity::of(path)))
             }
             Place::Postgres(url) => {
                 let options = postgres::options(url.reveal()).ok_or(sqlx::Error::PoolClosed)?;
@@ -178,7 +201,7 @@ impl Link {
             }};
         }
         match self {
-            Self::Sqlite(connection) => run!(connection),
+            Self::Sqlite(connection, _) => run!(connection),
             Self::Postgres(connection) => run!(connection),
         }
     }
@@ -199,8 +222,17 @@ impl Link {
             }};
         }
         match self {
-            Self::Sqlite(connection) => run!(connection, sqlite_row),
+            Self::Sqlite(connection, _) => run!(connection, sqlite_row),
             Self::Postgres(connection) => run!(connection, postgres_row),
+        }
+    }
+
+    /// Whether it leads to where somebody would look for the store: a file that was removed or replaced can be written on
+    /// for ever, and nobody will find it.
+    pub fn is_current(&self) -> bool {
+        match self {
+            Self::Sqlite(_, identity) => *identity == Identity::of(&identity.path),
+            Self::Postgres(_) => true,
         }
     }
 
@@ -208,9 +240,19 @@ impl Link {
     pub async fn close(self) {
         // What was written was committed before; an end that fails loses nothing.
         let _ = match self {
-            Self::Sqlite(connection) => connection.close().await,
+            Self::Sqlite(connection, _) => connection.close().await,
             Self::Postgres(connection) => connection.close().await,
         };
+    }
+}
+
+/// A new file is its owner's alone: what an app's answers and programs' words hold is nobody else's business. The files
+/// that SQLite puts beside it become like it.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
     }
 }
 

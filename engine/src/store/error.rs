@@ -1,6 +1,6 @@
 //! What went wrong with the store, in words that name it and say what to do.
 
-use sqlx::error::ErrorKind;
+use sqlx::{error::ErrorKind, migrate::MigrateError};
 
 use super::place::Place;
 
@@ -39,9 +39,20 @@ pub fn key(error: &sqlx::Error) -> &'static str {
     if has_no_table { "missing" } else { "unavailable" }
 }
 
+/// What a migration ran into, when it is the database that said it.
+fn cause(error: &sqlx::Error) -> &sqlx::Error {
+    match error {
+        sqlx::Error::Migrate(migration) => match &**migration {
+            MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _) => cause,
+            _ => error,
+        },
+        _ => error,
+    }
+}
+
 /// An error for people: which store, what, and the way out. No address.
 pub fn in_words(place: &Place, error: &sqlx::Error) -> String {
-    let store = place.shown();
+    let (store, error) = (place.shown(), cause(error));
     let hint = hint(place, error);
     format!("{store}: {}{hint}", detail(error))
 }

@@ -30,6 +30,7 @@ use std::{
 };
 
 use autoscalebot_core::{
+    control::{Command, Commanded, Mode},
     event::Event,
     moment::Moment,
     names::ProcessName,
@@ -54,7 +55,9 @@ use self::{
     record::result_text,
     writer::{Message, Opened, Queue, ResultRow, TickRow, Version, Writer},
 };
-use crate::{bot::Bot, clock::Clock, config::ShownSetting, host::Host, policy::PolicySpec};
+use crate::{
+    bot::Bot, clock::Clock, command::Commander, config::ShownSetting, host::Host, policy::PolicySpec, shared::Shared,
+};
 
 /// How long a start waits for the store. Whoever starts an autoscaler wants it to scale; what was before comes second.
 const START_LIMIT: Duration = Duration::from_secs(8);
@@ -62,6 +65,9 @@ const START_LIMIT: Duration = Duration::from_secs(8);
 /// How long an order waits until it is known to be kept. Long enough for a disk in trouble and a database across the
 /// street; short beside the seconds in which platforms start processes.
 const INTENT_LIMIT: Duration = Duration::from_millis(200);
+
+/// How often a store that could not be read at the start is looked at again.
+const SAY_AGAIN_EVERY: Duration = Duration::from_secs(1);
 
 /// After so many ticks the state is kept once more: a restart has to replay no more than these.
 const TICKS_BETWEEN_STATES: u64 = 64;
@@ -136,6 +142,8 @@ impl Found {
 
 /// What was known of a process when the program ended.
 pub struct Remembered {
+    /// When it was decided last.
+    at: Moment,
     /// The state after the last tick that was kept whole.
     pub state: State,
     /// An order of which it is not known what became of it.
@@ -146,6 +154,30 @@ pub struct Remembered {
 }
 
 impl Remembered {
+    /// What people had said, as far as it is not over by now, as commands.
+    fn still_holds(&self, now: &Moment) -> Vec<Commanded> {
+        let passed = Duration::try_from(now.civil.duration_since(self.at.civil)).unwrap_or_default();
+        let left = |until: Option<Duration>| match until {
+            None => Some(None),
+            Some(until) => {
+                let left = until.saturating_sub(self.at.since_start).saturating_sub(passed);
+                (!left.is_zero()).then_some(Some(left))
+            }
+        };
+        let again = |reason: &str| format!("{reason} (from before the restart)");
+        let control = &self.state.control;
+        let mode = match &control.mode {
+            Mode::Automatic => None,
+            Mode::Paused { scope, until, reason } => left(*until)
+                .map(|length| Commanded { command: Command::Pause { scope: *scope, length }, reason: again(reason) }),
+            Mode::Held { count, until, reason } => left(*until)
+                .map(|length| Commanded { command: Command::Hold { count: *count, length }, reason: again(reason) }),
+        };
+        let dry_run =
+            control.dry_run.then(|| Commanded { command: Command::DryRun { on: true }, reason: again("dry run") });
+        mode.into_iter().chain(dry_run).collect()
+    }
+
     /// The state for a bot to go on with, as far as it still means the same. The order whose end was not seen goes to the
     /// bot, which can find out.
     #[must_use]
@@ -215,21 +247,53 @@ impl Store {
         }
     }
 
-    /// What is known of every process from before. Nothing when the store does not answer in time.
-    pub async fn remembered(&self, host: &Host) -> BTreeMap<ProcessName, Remembered> {
+    /// What is known of every process from before. Nothing (not even that there is nothing) when the store does not answer
+    /// in time.
+    pub async fn remembered(&self, host: &Host) -> Option<BTreeMap<ProcessName, Remembered>> {
         if !self.queue.is_fine() {
-            return BTreeMap::new();
+            return None;
         }
         let reader = self.reader();
-        match timeout(START_LIMIT, reader.remembered(host)).await {
-            Ok(Ok(remembered)) => remembered,
+        match timeout(START_LIMIT, reader.remembered(host, None)).await {
+            Ok(Ok(remembered)) => Some(remembered),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the bots begin anew, without what was known before");
-                BTreeMap::new()
+                None
             }
             Err(_) => {
                 tracing::warn!("the store did not answer in time, the bots begin anew");
-                BTreeMap::new()
+                None
+            }
+        }
+    }
+
+    /// The store could not be read at the start. When it can be, what people had said before is said once more to bots that
+    /// nobody has told anything since: a pause must not end because a database was away.
+    pub async fn say_again(self: Arc<Self>, commander: Commander, shared: Arc<Shared>) {
+        let run = loop {
+            let run = *self.queue.run.lock().unwrap_or_else(PoisonError::into_inner);
+            match run {
+                Some(run) if self.queue.is_fine() => break run,
+                _ => shared.clock.sleep(SAY_AGAIN_EVERY).await,
+            }
+        };
+        let reader = self.reader();
+        let remembered = loop {
+            match reader.remembered(&shared.host, Some(run)).await {
+                Ok(remembered) => break remembered,
+                Err(error) if error.key == "unavailable" => shared.clock.sleep(SAY_AGAIN_EVERY).await,
+                Err(_) => return,
+            }
+        };
+        for (process, remembered) in remembered {
+            if commander.was_told(&process) {
+                continue;
+            }
+            for commanded in remembered.still_holds(&shared.clock.now()) {
+                let what = commanded.command.in_words();
+                if let Err(error) = commander.tell(&process, commanded).await {
+                    tracing::warn!(%process, %error, what, "what was said before the restart does not hold any more");
+                }
             }
         }
     }

@@ -347,16 +347,20 @@ impl Reader {
         })
     }
 
-    /// What is known of every process from its newest ticks.
+    /// What is known of every process from its newest ticks; with `before`, from those of runs before this one.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn remembered(&self, host: &Host) -> Result<BTreeMap<ProcessName, Remembered>, ReadError> {
+    pub async fn remembered(
+        &self,
+        host: &Host,
+        before: Option<i64>,
+    ) -> Result<BTreeMap<ProcessName, Remembered>, ReadError> {
         let mut all = BTreeMap::new();
         let names = self.ask("SELECT id, name FROM autoscalebot_processes", &[]).await?;
         for row in &names {
             let (Some(id), Some(Ok(name))) = (row.int(0), row.text(1).map(ProcessName::new)) else { continue };
-            match self.remembered_of(id, &name, host).await {
+            match self.remembered_of(id, &name, before, host).await {
                 Ok(Some(remembered)) => {
                     all.insert(name, remembered);
                 }
@@ -368,11 +372,19 @@ impl Reader {
         Ok(all)
     }
 
-    async fn remembered_of(&self, id: i64, name: &ProcessName, host: &Host) -> Result<Option<Remembered>, ReadError> {
-        let kept = self.ask(NEWEST_KEPT, &[id.into()]).await?;
+    async fn remembered_of(
+        &self,
+        id: i64,
+        name: &ProcessName,
+        before: Option<i64>,
+        host: &Host,
+    ) -> Result<Option<Remembered>, ReadError> {
+        let before = before.unwrap_or(i64::MAX);
+        let kept = self.ask(NEWEST_KEPT, &[id.into(), before.into()]).await?;
         let Some((run, seq)) = kept.first().and_then(|row| Some((row.int(0)?, row.int(1)?))) else { return Ok(None) };
         let values = [id.into(), run.into(), (seq - 1).into(), i64::MAX.into()];
-        let ticks: Vec<Tick> = self.ask(TICKS_AFTER, &values).await?.iter().filter_map(tick).collect();
+        let rows = self.ask(TICKS_AFTER, &values).await?;
+        let ticks: Vec<Tick> = rows.iter().filter_map(tick).filter(|tick| tick.run < before).collect();
         let versions = self.versions(name.as_str()).await?;
         let mut policies: HashMap<i64, Arc<Policy>> = HashMap::new();
         let mut replayer: Option<Replayer> = None;
@@ -397,7 +409,9 @@ impl Reader {
         }
         let Some((replayer, version)) = replayer.zip(version) else { return Ok(None) };
         let (state, unsettled) = replayer.finish();
+        let Some(at) = ticks.last().and_then(|tick| tick.input().ok()).map(|input| input.at) else { return Ok(None) };
         Ok(state.map(|state| Remembered {
+            at,
             state,
             unsettled,
             spec: version.spec.clone(),
@@ -420,7 +434,7 @@ impl Reader {
         let asking = async {
             // The semaphore is never closed.
             let _permit = self.permits.acquire().await.ok();
-            let idle = self.idle().pop();
+            let idle = self.idle().pop().filter(Link::is_current);
             let mut link = match idle {
                 Some(link) => link,
                 None => Link::open_for_reading(&self.place).await?,
@@ -478,7 +492,8 @@ const FIRST_SINCE: &str = "SELECT run_id, seq FROM autoscalebot_decisions WHERE 
      ORDER BY run_id, seq LIMIT 1";
 const KEPT_BEFORE: &str = "SELECT run_id, seq FROM autoscalebot_ticks WHERE process_id = $1 \
      AND (run_id, seq) <= ($2, $3) AND state IS NOT NULL ORDER BY run_id DESC, seq DESC LIMIT 1";
-const NEWEST_KEPT: &str = "SELECT run_id, seq FROM autoscalebot_ticks WHERE process_id = $1 AND state IS NOT NULL \
+const NEWEST_KEPT: &str = "SELECT run_id, seq FROM autoscalebot_ticks WHERE process_id = $1 AND run_id < $2 \
+     AND state IS NOT NULL \
      ORDER BY run_id DESC, seq DESC LIMIT 1";
 
 /// A statement whose conditions grow.

@@ -123,6 +123,8 @@ pub struct Queue {
     /// Grows whenever something is lost, so that whoever may be concerned begins anew.
     pub losses: AtomicU64,
     pub error: Mutex<Option<String>>,
+    /// This run of the program, once it is in the store.
+    pub run: Mutex<Option<i64>>,
     /// The number of each process's present version of its settings.
     pub versions: Mutex<HashMap<ProcessName, i64>>,
 }
@@ -130,7 +132,13 @@ pub struct Queue {
 impl Queue {
     pub fn new() -> (Arc<Self>, mpsc::Receiver<Message>) {
         let (sender, receiver) = mpsc::channel(MOST_WAITING);
-        let queue = Self { sender, losses: AtomicU64::new(0), error: Mutex::default(), versions: Mutex::default() };
+        let queue = Self {
+            sender,
+            losses: AtomicU64::new(0),
+            error: Mutex::default(),
+            run: Mutex::default(),
+            versions: Mutex::default(),
+        };
         (Arc::new(queue), receiver)
     }
 
@@ -244,7 +252,7 @@ impl Writer {
             if now.since_start >= next_chores {
                 next_chores = now.since_start.saturating_add(CHORES_EVERY);
                 if let Some(opened) = &mut self.link
-                    && let Err(error) = chores.run(&mut opened.link, &self.place, &now).await
+                    && let Err(error) = chores.run(&mut opened.link, &self.place, run, &now).await
                 {
                     self.say(Some(error::in_words(&self.place, &error)));
                     self.link = None;
@@ -340,6 +348,17 @@ impl Writer {
             _ => true,
         });
         let now = self.clock.now();
+        if self.link.as_ref().is_some_and(|opened| !opened.link.is_current()) {
+            warn!(
+                store = self.place.shown(),
+                "the store was removed or replaced while it was used; a new one is begun"
+            );
+            (self.link, *run) = (None, None);
+            if let Some(queue) = self.queue.upgrade() {
+                // Whatever comes next begins a new row of ticks.
+                queue.losses.fetch_add(1, Ordering::Relaxed);
+            }
+        }
         let is_old = self.link.is_some();
         let mut written = self.transaction(batch, *run, &now).await;
         if is_old && written.as_ref().is_err_and(|error| !error::is_about_the_rows(error)) {
@@ -350,6 +369,7 @@ impl Writer {
         let versions = written?;
         *run = self.link.as_ref().and_then(|opened| opened.run);
         if let Some(queue) = self.queue.upgrade() {
+            *queue.run.lock().unwrap_or_else(PoisonError::into_inner) = *run;
             queue.versions.lock().unwrap_or_else(PoisonError::into_inner).extend(versions);
         }
         for message in batch.drain(..) {

@@ -216,5 +216,6 @@ pub fn spec(interval: Duration) -> PolicySpec {
         repeat: Duration::from_secs(3600),
         rapid: RapidLimit { scales: 5, period: Duration::from_secs(60) },
         protection: Protection::default(),
+        is_dry_run: false,
     }
 }

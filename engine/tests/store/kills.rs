@@ -74,7 +74,7 @@ async fn run(words: &str, folder: &Path) {
 /// The bot with what is known of it, and the tick that is next.
 async fn resumed(world: &World, store: &Arc<Store>) -> (Bot, State, u64) {
     let mut bot = bot_of(world);
-    let Some(remembered) = store.remembered(&host()).await.remove(&web()) else {
+    let Some(remembered) = store.remembered(&host()).await.unwrap().remove(&web()) else {
         bot.recorder = Some(store.recorder(&bot, Begins::Start));
         let state = State::new(&bot.policy);
         return (bot, state, 1);

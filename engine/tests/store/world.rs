@@ -192,6 +192,7 @@ pub fn bot(world: &World) -> Bot {
         repeat: Duration::from_secs(600),
         rapid: RapidLimit { scales: 2, period: Duration::from_secs(120) },
         protection: Protection::default(),
+        is_dry_run: false,
     };
     Bot {
         process: web(),

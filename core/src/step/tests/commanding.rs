@@ -108,6 +108,20 @@ fn scale_now_waits_until_the_platform_says_how_many_run() {
 }
 
 #[test]
+fn scale_now_is_asked_for_again_while_the_platform_refuses() {
+    let mut bot = Bot::with_bounds(1, 9, 1);
+    say(&mut bot, Command::Scale { count: 3 });
+    let order = bot.look("5").order.unwrap();
+    bot.settle(&order, &Settled::Failed(scale_failure(None)));
+    let outcome = bot.look("5");
+    assert_eq!((outcome.decision.wanted, order_of(&outcome)), (3, None), "it backs off");
+    bot.second += 2;
+    assert_eq!(order_of(&bot.look("5")), Some((1, 3)));
+    say(&mut bot, Command::Resume);
+    assert_eq!(order_of(&bot.look("5")), None, "somebody thought better of it");
+}
+
+#[test]
 fn the_last_command_wins_and_each_is_told() {
     let mut bot = Bot::with_bounds(1, 9, 1);
     say(&mut bot, Command::Pause { scope: Scope::All, length: None });
