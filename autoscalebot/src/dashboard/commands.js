@@ -83,6 +83,7 @@ const COMMANDS = {
 function outcome(who, answer, otherwise) {
   const decision = answer.decision;
   if (!decision) return otherwise;
+  if (decision.failure) return `${decision.failure.message}; asked again later`;
   const did = decision.order
     ? `${decision.order.from} → ${decision.order.to}`
     : `stays at ${answer.process.running ?? "the same count"}`;

@@ -45,10 +45,10 @@ pub use self::site::Parts;
 use self::{access::Access, listen::Listen, router::Client, site::Site};
 
 /// Connections at once. A browser opens six; more than this is nobody's dashboard, and each costs a file descriptor.
-const MOST_CONNECTIONS: usize = 512;
+const MOST_CONNECTIONS: usize = 1024;
 
 /// Whoever connects says what they want within this time; and a connection that is kept open and says nothing ends then.
-const HEADERS_LIMIT: Duration = Duration::from_secs(30);
+const HEADERS_LIMIT: Duration = Duration::from_secs(10);
 
 /// After the system refused a connection (no more file descriptors, say), it is asked again after this.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);

@@ -73,6 +73,8 @@ fn minutes(minutes: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::notification::{testing::every_event, text};
 
@@ -95,7 +97,7 @@ mod tests {
         let always = ["bot_panicked", "settings_rejected"];
         let table: [(&str, &[&str]); 8] = [
             ("notify_on_every_measurement", &["measured"]),
-            ("notify_on_every_scale", &["scaled_up", "scaled_down", "would_scale"]),
+            ("notify_on_every_scale", &["commanded", "control_expired", "scaled_up", "scaled_down", "would_scale"]),
             ("notify_if_needs_below_min", &["needs_below_min"]),
             ("notify_if_needs_exceed_max", &["needs_exceeded_max"]),
             ("notify_if_scaling_is_too_rapid", &["scaling_too_rapid"]),
@@ -107,8 +109,8 @@ mod tests {
             let mut settings = serde_json::to_value(quiet()).unwrap();
             settings[name] = true.into();
             let common: Common = serde_json::from_value(settings).unwrap();
-            let expected: Vec<_> = expected.iter().chain(&always).copied().collect();
-            assert_eq!(told(&common), expected, "{name}");
+            let expected: BTreeSet<_> = expected.iter().chain(&always).copied().collect();
+            assert_eq!(told(&common).into_iter().collect::<BTreeSet<_>>(), expected, "{name}");
             assert!(NOTIFY_ON_WORDS.iter().any(|(_, field)| *field == name), "no word for {name}");
         }
     }

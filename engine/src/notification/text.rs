@@ -152,10 +152,11 @@ pub fn severity(event: &Event) -> Severity {
         | Event::WouldScale { .. }
         | Event::Commanded { .. }
         | Event::ControlExpired { .. }
+        // A quiet process at its min is as it should be.
+        | Event::NeedsBelowMin { .. }
         | Event::SettingsReloaded { .. } => Severity::Info,
         Event::CountChangedElsewhere { .. } => Severity::Warning,
         Event::NeedsExceededMax { phase, .. }
-        | Event::NeedsBelowMin { phase, .. }
         | Event::ScalingTooRapid { phase, .. }
         | Event::MeasurementFailed { phase, .. } => unless_over(phase, Severity::Warning),
         Event::CountFailed { phase, .. } | Event::ScaleFailed { phase, .. } => unless_over(phase, Severity::Error),

@@ -3,9 +3,14 @@
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use autoscalebot_core::step::{Outcome, Settled, State};
+use autoscalebot_core::{
+    control::{Command, Commanded, Scope},
+    step::{self, Outcome, Settled, State},
+};
 use autoscalebot_engine::{
     clock::{Clock as _, SystemClock},
+    command::Commander,
+    shared::Shared,
     store::{self, Begins, Keep, Store},
 };
 use libtest_mimic::Trial;
@@ -15,7 +20,7 @@ use testkit::{
 };
 
 use crate::{
-    support::{claim, place, replay, ticks},
+    support::{claim, host, place, replay, ticks, web},
     world::{World, bot as bot_of},
 };
 
@@ -65,6 +70,53 @@ pub fn claims() -> Vec<Trial> {
             let mut program = Program::start(&mut command);
             let ended = program.end(Duration::from_secs(120)).await;
             assert!(ended.is_some_and(|status| status.success()), "{}", program.output());
+        }),
+        claim("a_pause_outlives_a_store_that_is_away_at_the_start", async || {
+            let folder = Folder::new();
+            let (data, away) = (folder.path().join("data"), folder.path().join("away"));
+            let words = format!("sqlite:{}", data.join("store.db").display());
+            let store = opened(&words).await;
+            let (world, mut run) = running(&store);
+            run.ticks(&world, 1..5).await;
+            let reason = "the migration".to_owned();
+            let pause = Commanded { command: Command::Pause { scope: Scope::All, length: None }, reason };
+            step::command(&mut run.state, &pause, &world.now());
+            run.bot.recorder.as_ref().unwrap().begins(Begins::Settings);
+            run.ticks(&world, 5..7).await;
+            store.close(Duration::from_secs(20)).await;
+
+            std::fs::rename(&data, &away).unwrap();
+            std::fs::write(&data, "no folder").unwrap();
+            let store = opened(&words).await;
+            assert!(store.remembered(&host()).await.is_none(), "nothing can be known yet");
+            let (commander, shared) = (Commander::default(), Shared::new(Arc::new(SystemClock::new()), host()));
+            let mut inbox = commander.open(&web());
+            tokio::spawn(store.clone().say_again(commander, shared));
+            std::fs::remove_file(&data).unwrap();
+            std::fs::rename(&away, &data).unwrap();
+            let (world, mut run) = running(&store);
+            run.ticks(&world, 7..9).await;
+            let said = inbox.recv().await.unwrap().commanded;
+            assert_eq!(said.command, pause.command);
+            assert_eq!(said.reason, "the migration (from before the restart)");
+        }),
+        claim("a_file_that_is_removed_while_it_is_used_is_begun_anew_and_replays", async || {
+            let folder = Folder::new();
+            let file = folder.path().join("store.db");
+            let store = opened(&format!("sqlite:{}", file.display())).await;
+            let (world, mut run) = running(&store);
+            run.ticks(&world, 1..50).await;
+            store.flush(Duration::from_secs(20)).await;
+            std::fs::remove_file(&file).unwrap();
+            for numbers in [50..60, 60..100] {
+                run.ticks(&world, numbers).await;
+                store.flush(Duration::from_secs(20)).await;
+            }
+            let reader = store.reader();
+            let kept = ticks(&reader).await.len();
+            assert!((40..=50).contains(&kept), "{kept}");
+            let (same, unknown) = replay(&reader).await;
+            assert!(same >= 40 && same + unknown == kept, "{same}, {unknown}");
         }),
         claim("a_server_that_goes_and_comes_back_leaves_no_hole_that_is_not_marked", async || {
             let mut postgres = Postgres::start().await;

@@ -7,9 +7,10 @@ use std::{sync::Arc, time::Duration};
 
 use autoscalebot_core::{
     control::{self, Commanded},
-    names::ProcessName,
+    step::Settled,
 };
 use autoscalebot_engine::{
+    board::Glance,
     command::{Answer, CommandError},
     notification::text::one_line,
 };
@@ -50,7 +51,8 @@ pub enum Command {
     /// Gives no orders, or none in one direction, until told otherwise.
     #[schema(title = "Pause")]
     Pause {
-        /// Which orders.
+        /// Which orders; all of them when it is not said.
+        #[serde(default)]
         scope: Scope,
         /// For so long; without it, until somebody resumes.
         #[serde(default, deserialize_with = "whole_or_none")]
@@ -153,6 +155,8 @@ struct Decided {
     reason: Reason,
     /// What was ordered.
     order: Option<Order>,
+    /// Why the platform did not take the order, if it did not; it is asked again later.
+    failure: Option<Problem>,
 }
 
 /// What came of a command for all processes.
@@ -181,7 +185,7 @@ struct NotObeyed {
     responses(
         (status = 200, body = CommandAnswer),
         (status = 202, body = CommandAnswer, description = "It was told, and has not decided yet"),
-        (status = 409, body = ErrorAnswer, description = "Its bot ended meanwhile; try again"),
+        (status = 409, body = ErrorAnswer, description = "It cannot be done as things are, or its bot ended meanwhile"),
     ),
 )]
 pub async fn one(
@@ -192,6 +196,7 @@ pub async fn one(
 ) -> Result<(StatusCode, Json<CommandAnswer>), Failure> {
     let glance = site.board.glance(&name).ok_or_else(|| no_process(&name, &site.board))?;
     let commanded = command.checked()?;
+    possible(&glance, &commanded)?;
     let (status, decision) = match site.commander.tell(&glance.process, commanded).await {
         Ok(answer) => (StatusCode::OK, Some(Decided::of(&answer))),
         Err(CommandError::NoAnswerYet) => (StatusCode::ACCEPTED, None),
@@ -212,16 +217,48 @@ pub async fn all(
     Told(command): Told<Command>,
 ) -> Result<Json<AllAnswer>, Failure> {
     let commanded = command.checked()?;
-    let tell = async |process: ProcessName| {
+    let tell = async |glance: Glance| {
+        let process = glance.process.clone();
+        if let Err(failure) = possible(&glance, &commanded).and_then(|()| untouched(&glance, &commanded)) {
+            return (process, Some(failure));
+        }
         let told = site.commander.tell(&process, commanded.clone()).await;
-        (process, told.err())
+        (process, told.err().map(Failure::from))
     };
-    let told = stream::iter(site.board.names()).map(tell).buffered(TOLD_AT_ONCE).collect::<Vec<_>>().await;
+    let told = stream::iter(site.board.glances()).map(tell).buffered(TOLD_AT_ONCE).collect::<Vec<_>>().await;
     let processes = told.iter().filter(|(_, error)| error.is_none()).count();
-    let failed = told.into_iter().filter_map(|(process, error)| {
-        Some(NotObeyed { process: process.to_string(), error: Failure::from(error?).problem() })
-    });
+    let failed = told
+        .into_iter()
+        .filter_map(|(process, error)| Some(NotObeyed { process: process.to_string(), error: error?.problem() }));
     Ok(Json(AllAnswer { processes, failed: failed.collect() }))
+}
+
+/// What would change nothing, or not for long, is refused with the way out.
+fn possible(glance: &Glance, commanded: &Commanded) -> Result<(), Failure> {
+    let conflict = |key, message| Err(Failure::new(StatusCode::CONFLICT, key, message));
+    match (&commanded.command, &glance.control.mode) {
+        (control::Command::Scale { .. }, control::Mode::Held { count, .. }) => conflict(
+            "held",
+            format!("it is held at {count} and would go back; resume it first, or hold it at the new count"),
+        ),
+        (control::Command::DryRun { on: false }, _) if glance.is_dry_run => {
+            let message = "the program was started with --dry-run; start it without, and it scales";
+            conflict("started_dry", message.to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What somebody said to one process stands when all are paused or held: the end of that would be its end as well.
+fn untouched(glance: &Glance, commanded: &Commanded) -> Result<(), Failure> {
+    let replaces = matches!(commanded.command, control::Command::Pause { .. } | control::Command::Hold { .. });
+    match &glance.control.mode {
+        control::Mode::Paused { reason, .. } | control::Mode::Held { reason, .. } if replaces => {
+            let message = format!("it is paused or held already, for: {reason}; that stands until somebody resumes it");
+            Err(Failure::new(StatusCode::CONFLICT, "told_already", message))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Command {
@@ -266,6 +303,12 @@ impl Decided {
             wanted: outcome.decision.wanted,
             reason: Reason::of(&outcome.decision.reason),
             order: outcome.order.as_ref().map(Order::from),
+            failure: match &answer.settled {
+                Some(Settled::Failed(failure)) => {
+                    Some(Problem { key: failure.key.clone().into_owned(), message: failure.message.clone() })
+                }
+                _ => None,
+            },
         }
     }
 }

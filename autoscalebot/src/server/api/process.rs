@@ -73,10 +73,11 @@ pub enum ModeKind {
 }
 
 /// Which orders a pause is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// All of them.
+    #[default]
     All,
     /// Those for more processes.
     Up,

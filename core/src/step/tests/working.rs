@@ -289,6 +289,8 @@ mod the_longest_wait {
             let sample = seen(&bot, work(0, "bbb"));
             let order = bot.observe([(0, sample)]).order.unwrap();
             bot.settle(&order, &Settled::Failed(scale_failure(None)));
+            let given_up = Commanded { command: Command::Resume, reason: "not today".to_owned() };
+            command(&mut bot.state, &given_up, &at(bot.second));
             bot.second = 3000;
             assert_eq!(busy_for(&bot.see(0, "bbb")), Some(held), "held first at {first_held:?}");
         }
