@@ -163,6 +163,7 @@ async function commands(walk) {
 
   await press("Pause").click();
   await dialog.getByRole("button", { name: "Cancel" }).click();
+  await dialog.waitFor({ state: "detached" });
   claim("a command can be cancelled", (await dialog.count()) === 0 && (await page.locator(".mode").isHidden()));
   await press("Pause").click();
   await page.keyboard.press("Escape");
