@@ -100,7 +100,8 @@ def test_a_project_under_gunicorn_grows_under_load_and_shrinks_after_it(start: S
         program.prints("local[web.3]: up after")
     program.prints("web: scaled down from 3 to 2")
     program.prints("web: scaled down from 2 to 1")
-    assert set(load.answers) == {200}
+    # The router's line says why somebody was turned away.
+    assert set(load.answers) == {200}, program.output
     assert program.end() == 0
     left_nothing(program, port, tmp_path)
 
