@@ -13,7 +13,7 @@ use super::{failure::Failure, site::Site};
 
 /// Everything that is known now.
 pub async fn page(State(site): State<Arc<Site>>) -> Response {
-    let sources = site.metrics.clone();
+    let sources = site.parts.metrics.clone();
     // With thousands of processes it takes a while to write, and must not hold up bots.
     match tokio::task::spawn_blocking(move || render(&sources)).await {
         Ok(page) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], page).into_response(),

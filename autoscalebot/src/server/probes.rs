@@ -14,7 +14,7 @@ use super::site::Site;
 
 /// `/healthz`: fails when a bot does not move. Then a restart may help, and nothing else will.
 pub async fn healthz(State(site): State<Arc<Site>>) -> Response {
-    let stalled = site.stalled(&site.clock.now());
+    let stalled = site.stalled(&site.parts.clock.now());
     if stalled.is_empty() {
         return Json(json!({"status": "ok"})).into_response();
     }
@@ -27,7 +27,7 @@ pub async fn readyz(State(site): State<Arc<Site>>) -> Response {
     if site.stop.is_cancelled() {
         return unready(json!({"status": "stopping"}));
     }
-    let glances = site.board.glances();
+    let glances = site.parts.board.glances();
     let waits = glances.iter().filter(|glance| glance.counts.decisions.is_empty() && glance.counts.crashes == 0);
     let waiting: Vec<_> = waits.map(|glance| glance.process.as_str()).collect();
     if waiting.is_empty() {
@@ -53,7 +53,7 @@ mod tests {
     async fn a_bot_that_does_not_move_is_named() {
         let (site, _fleet) = site(Duration::from_secs(3600)).await;
         // It runs once the test waits, and then has a next moment that is an hour too old.
-        while site.stalled(&site.clock.now()).is_empty() {
+        while site.stalled(&site.parts.clock.now()).is_empty() {
             tokio::task::yield_now().await;
         }
         let (status, body) = seen(healthz(State(site)).await).await;

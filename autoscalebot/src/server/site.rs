@@ -44,20 +44,10 @@ pub struct Parts {
     pub metrics: Sources,
 }
 
-/// The parts, with what the server itself keeps.
+/// What a request is answered from: the parts, and what the server itself keeps.
 pub struct Site {
-    /// What is known now.
-    pub board: Arc<Board>,
-    /// The way to the bots.
-    pub commander: Commander,
-    /// What was, if it is kept.
-    pub store: Option<Arc<Store>>,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// When the program started.
-    pub started: Moment,
-    /// Where metrics are read.
-    pub metrics: Sources,
+    /// What it shows and reaches.
+    pub parts: Parts,
     /// Who may do what.
     pub access: Access,
     /// Places for streams.
@@ -73,35 +63,22 @@ impl Site {
     /// A site of these parts.
     #[must_use]
     pub fn new(parts: Parts, access: Access, stop: CancellationToken) -> Arc<Self> {
-        let Parts { board, commander, store, clock, started, metrics } = parts;
-        let reader = store.as_ref().map(|store| store.reader());
+        let reader = parts.store.as_ref().map(|store| store.reader());
         let streams = Arc::new(Semaphore::new(MOST_STREAMS));
-        Arc::new(Self {
-            board,
-            commander,
-            store,
-            clock,
-            started,
-            metrics,
-            access,
-            streams,
-            stop,
-            reader,
-            since: Mutex::default(),
-        })
+        Arc::new(Self { parts, access, streams, stop, reader, since: Mutex::default() })
     }
 
     /// A process, now.
     #[must_use]
     pub fn process(&self, name: &str) -> Option<Process> {
-        let glance = self.board.glance(name)?;
-        Some(Process::of(&glance, self.version(&glance), &self.clock.now()))
+        let glance = self.parts.board.glance(name)?;
+        Some(Process::of(&glance, self.version(&glance), &self.parts.clock.now()))
     }
 
     /// The version of a process's settings that is in force.
     #[must_use]
     pub fn version(&self, glance: &Glance) -> Option<i64> {
-        self.store.as_ref().and_then(|store| store.version(&glance.process))
+        self.parts.store.as_ref().and_then(|store| store.version(&glance.process))
     }
 
     /// Since when a version is in force; nothing when the store does not say.
@@ -119,7 +96,7 @@ impl Site {
     /// The processes whose bot does not move.
     #[must_use]
     pub fn stalled(&self, now: &Moment) -> Vec<String> {
-        let glances = self.board.glances();
+        let glances = self.parts.board.glances();
         glances.iter().filter(|glance| glance.has_stalled(now)).map(|glance| glance.process.to_string()).collect()
     }
 

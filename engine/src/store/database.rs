@@ -142,6 +142,21 @@ pub enum Link {
     Postgres(PgConnection),
 }
 
+/// A statement with its values, for whichever kind of database takes it: the kinds share no type, only the words.
+macro_rules! bound {
+    ($statement:expr, $values:expr) => {{
+        let mut query = sqlx::query(AssertSqlSafe($statement.to_owned()));
+        for value in $values {
+            query = match value {
+                Value::Int(number) => query.bind(*number),
+                Value::Real(number) => query.bind(*number),
+                Value::Text(text) => query.bind(text.as_deref()),
+            };
+        }
+        query
+    }};
+}
+
 impl Link {
     /// Connects for writing: makes what is not there, and brings the tables up to date.
     pub async fn open(place: &Place) -> Result<Self, sqlx::Error> {
@@ -187,43 +202,21 @@ impl Link {
 
     /// Does something; how many rows it was about.
     pub async fn execute(&mut self, statement: &str, values: &[Value<'_>]) -> Result<u64, sqlx::Error> {
-        macro_rules! run {
-            ($connection:expr) => {{
-                let mut query = sqlx::query(AssertSqlSafe(statement.to_owned()));
-                for value in values {
-                    query = match value {
-                        Value::Int(number) => query.bind(*number),
-                        Value::Real(number) => query.bind(*number),
-                        Value::Text(text) => query.bind(text.as_deref()),
-                    };
-                }
-                Ok(query.execute($connection).await?.rows_affected())
-            }};
-        }
-        match self {
-            Self::Sqlite(connection, _) => run!(connection),
-            Self::Postgres(connection) => run!(connection),
-        }
+        Ok(match self {
+            Self::Sqlite(connection, _) => bound!(statement, values).execute(connection).await?.rows_affected(),
+            Self::Postgres(connection) => bound!(statement, values).execute(connection).await?.rows_affected(),
+        })
     }
 
     /// Asks for rows.
     pub async fn fetch(&mut self, statement: &str, values: &[Value<'_>]) -> Result<Vec<Row>, sqlx::Error> {
-        macro_rules! run {
-            ($connection:expr, $row:expr) => {{
-                let mut query = sqlx::query(AssertSqlSafe(statement.to_owned()));
-                for value in values {
-                    query = match value {
-                        Value::Int(number) => query.bind(*number),
-                        Value::Real(number) => query.bind(*number),
-                        Value::Text(text) => query.bind(text.as_deref()),
-                    };
-                }
-                query.fetch_all($connection).await?.iter().map($row).collect()
-            }};
-        }
         match self {
-            Self::Sqlite(connection, _) => run!(connection, sqlite_row),
-            Self::Postgres(connection) => run!(connection, postgres_row),
+            Self::Sqlite(connection, _) => {
+                bound!(statement, values).fetch_all(connection).await?.iter().map(sqlite_row).collect()
+            }
+            Self::Postgres(connection) => {
+                bound!(statement, values).fetch_all(connection).await?.iter().map(postgres_row).collect()
+            }
         }
     }
 

@@ -17,8 +17,7 @@ use jiff::Timestamp;
 
 use super::{
     database::Row,
-    read::{DecisionsWish, ReadError, Reader},
-    record::Tick,
+    read::{DecisionRow, DecisionsWish, ReadError, Reader, decision_row},
 };
 use crate::policy::PolicySpec;
 
@@ -137,7 +136,7 @@ impl Reader {
     }
 }
 
-/// One row per process; found by the index, a seek each.
+/// The columns of a decision, and what it rested on; one row per process, found by the index, a seek each.
 const NEWEST: &str = "SELECT p.name, d.at, d.run_id, d.seq, t.input, t.outcome, t.settled, v.number, v.spec \
      FROM autoscalebot_processes p \
      JOIN autoscalebot_decisions d ON d.process_id = p.id \
@@ -153,26 +152,17 @@ const COMMANDS: &str = "SELECT p.name, e.at, e.body FROM autoscalebot_events e \
 
 fn overview(row: &Row) -> Option<Overview> {
     let spec: PolicySpec = serde_json::from_str(row.text(8)?).ok()?;
-    let tick = Tick {
-        run: row.int(2)?,
-        seq: row.int(3)?,
-        version: row.int(7)?,
-        begins: None,
-        state: None,
-        input: row.text(4)?.to_owned(),
-        outcome: row.text(5)?.to_owned(),
-        settled: row.text(6).map(str::to_owned),
-    };
+    let DecisionRow { process, at, outcome, settled, samples: new, version } = decision_row(row)?;
     let mut samples = vec![None; spec.signals.len()];
-    fill(&mut samples, tick.input().ok()?.samples.into_owned());
+    fill(&mut samples, new);
     Some(Overview {
-        process: row.text(0)?.to_owned(),
-        at: Timestamp::from_microsecond(row.int(1)?).ok()?,
-        outcome: tick.outcome().ok()?,
-        settled: tick.result().ok()?.map(|result| result.settled.into_owned()),
+        process,
+        at,
+        outcome,
+        settled,
         samples,
         spec,
-        version: tick.version,
+        version,
         last_scale: None,
         control: Control::default(),
     })

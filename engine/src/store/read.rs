@@ -568,7 +568,8 @@ fn time(row: &Row, index: usize) -> Option<Timestamp> {
     Timestamp::from_microsecond(row.int(index)?).ok()
 }
 
-fn decision_row(row: &Row) -> Option<DecisionRow> {
+/// A decision in the columns of [`DECISIONS`].
+pub(super) fn decision_row(row: &Row) -> Option<DecisionRow> {
     let tick = Tick {
         run: row.int(2)?,
         seq: row.int(3)?,

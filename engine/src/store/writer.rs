@@ -382,9 +382,7 @@ impl Writer {
         }
         Ok(())
     }
-}
 
-impl Writer {
     /// One transaction, within its limit; connects if need be. The numbers of new versions of settings.
     async fn transaction(
         &mut self,

@@ -194,15 +194,15 @@ pub async fn one(
     _: Asked<Nothing>,
     Told(command): Told<Command>,
 ) -> Result<(StatusCode, Json<CommandAnswer>), Failure> {
-    let glance = site.board.glance(&name).ok_or_else(|| no_process(&name, &site.board))?;
+    let glance = site.parts.board.glance(&name).ok_or_else(|| no_process(&name, &site.parts.board))?;
     let commanded = command.checked()?;
     possible(&glance, &commanded)?;
-    let (status, decision) = match site.commander.tell(&glance.process, commanded).await {
+    let (status, decision) = match site.parts.commander.tell(&glance.process, commanded).await {
         Ok(answer) => (StatusCode::OK, Some(Decided::of(&answer))),
         Err(CommandError::NoAnswerYet) => (StatusCode::ACCEPTED, None),
         Err(error) => return Err(error.into()),
     };
-    let process = site.process(&name).ok_or_else(|| no_process(&name, &site.board))?;
+    let process = site.process(&name).ok_or_else(|| no_process(&name, &site.parts.board))?;
     Ok((status, Json(CommandAnswer { process, decision })))
 }
 
@@ -222,10 +222,10 @@ pub async fn all(
         if let Err(failure) = possible(&glance, &commanded).and_then(|()| untouched(&glance, &commanded)) {
             return (process, Some(failure));
         }
-        let told = site.commander.tell(&process, commanded.clone()).await;
+        let told = site.parts.commander.tell(&process, commanded.clone()).await;
         (process, told.err().map(Failure::from))
     };
-    let told = stream::iter(site.board.glances()).map(tell).buffered(TOLD_AT_ONCE).collect::<Vec<_>>().await;
+    let told = stream::iter(site.parts.board.glances()).map(tell).buffered(TOLD_AT_ONCE).collect::<Vec<_>>().await;
     let processes = told.iter().filter(|(_, error)| error.is_none()).count();
     let failed = told
         .into_iter()

@@ -105,16 +105,16 @@ pub async fn health(
     Extension(role): Extension<access::Role>,
     _: Asked<Nothing>,
 ) -> Result<Json<Health>, Failure> {
-    let (now, store) = (site.clock.now(), store(&site));
+    let (now, store) = (site.parts.clock.now(), store(&site));
     let stalled = site.stalled(&now);
     let is_well = stalled.is_empty() && !matches!(store.state, StoreState::Failing);
     Ok(Json(Health {
         status: if is_well { HealthStatus::Ok } else { HealthStatus::Degraded },
         version: env!("CARGO_PKG_VERSION"),
-        started_at: site.started.into(),
+        started_at: site.parts.started.into(),
         now: now.into(),
-        uptime_seconds: now.since(&site.started).as_secs_f64(),
-        processes: site.board.names().len(),
+        uptime_seconds: now.since(&site.parts.started).as_secs_f64(),
+        processes: site.parts.board.names().len(),
         stalled,
         role: match role {
             access::Role::Read => Role::Read,
@@ -125,7 +125,7 @@ pub async fn health(
 }
 
 fn store(site: &Site) -> StoreHealth {
-    let Some(store) = &site.store else {
+    let Some(store) = &site.parts.store else {
         return StoreHealth {
             kind: StoreKind::None,
             state: StoreState::Off,

@@ -191,7 +191,7 @@ fn limit(limit: Option<u32>) -> Result<u32, Failure> {
 impl Decision {
     fn of(row: DecisionRow, site: &Site) -> Self {
         let DecisionRow { process, at, outcome, settled, samples, version } = row;
-        let signals = site.board.glance(&process).map_or(0, |glance| glance.signals.len());
+        let signals = site.parts.board.glance(&process).map_or(0, |glance| glance.signals.len());
         let most = samples.iter().map(|(index, _)| index + 1).max().unwrap_or(0).max(signals);
         let mut readings = vec![None; most];
         for (index, sample) in samples {

@@ -90,8 +90,9 @@ pub fn routes() -> (axum::Router<Arc<Site>>, OpenApi) {
 /// Every process, now
 #[utoipa::path(get, path = "/api/v1/processes", tag = "now", responses((status = 200, body = Processes)))]
 async fn processes(State(site): State<Arc<Site>>, _: Asked<Nothing>) -> Result<Json<Processes>, Failure> {
-    let now = site.clock.now();
-    let processes = site.board.glances().iter().map(|glance| Process::of(glance, site.version(glance), &now)).collect();
+    let now = site.parts.clock.now();
+    let processes =
+        site.parts.board.glances().iter().map(|glance| Process::of(glance, site.version(glance), &now)).collect();
     Ok(Json(Processes { now: now.into(), processes }))
 }
 
@@ -106,7 +107,7 @@ async fn one_process(
     Path(name): Path<String>,
     _: Asked<Nothing>,
 ) -> Result<Json<Process>, Failure> {
-    site.process(&name).map(Json).ok_or_else(|| no_process(&name, &site.board))
+    site.process(&name).map(Json).ok_or_else(|| no_process(&name, &site.parts.board))
 }
 
 /// What is the same for every operation stands once, here: the errors that each may answer, and the token.

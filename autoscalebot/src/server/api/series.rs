@@ -120,9 +120,9 @@ pub async fn series(
     Path(name): Path<String>,
     Asked(query): Asked<SeriesQuery>,
 ) -> Result<Json<Series>, Failure> {
-    let glance = site.board.glance(&name).ok_or_else(|| no_process(&name, &site.board))?;
+    let glance = site.parts.board.glance(&name).ok_or_else(|| no_process(&name, &site.parts.board))?;
     let points = within("points", query.points.unwrap_or(USUAL_POINTS), 1..=MOST_POINTS).map_err(Failure::query)?;
-    let to = query.to.unwrap_or_else(|| site.clock.now().civil);
+    let to = query.to.unwrap_or_else(|| site.parts.clock.now().civil);
     let length = SignedDuration::try_from(USUAL_LENGTH).unwrap_or_default();
     let from = query.from.unwrap_or_else(|| to.checked_sub(length).unwrap_or(Timestamp::MIN));
     range(Some(from), Some(to))?;

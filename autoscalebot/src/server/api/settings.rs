@@ -48,7 +48,7 @@ struct Setting {
 #[utoipa::path(get, path = "/api/v1/settings", tag = "now", responses((status = 200, body = Settings)))]
 pub async fn settings(State(site): State<Arc<Site>>, _: Asked<Nothing>) -> Result<Json<Settings>, Failure> {
     let mut processes = Vec::new();
-    for glance in site.board.glances() {
+    for glance in site.parts.board.glances() {
         let version = site.version(&glance);
         let since = match version {
             Some(version) => site.since(&glance.process, version).await,

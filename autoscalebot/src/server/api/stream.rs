@@ -59,15 +59,15 @@ pub struct StreamQuery {
     responses((status = 200, body = String, content_type = "text/event-stream")),
 )]
 pub async fn stream(State(site): State<Arc<Site>>, Asked(query): Asked<StreamQuery>) -> Result<Response, Failure> {
-    if let Some(name) = query.process.as_deref().filter(|name| site.board.glance(name).is_none()) {
-        return Err(no_process(name, &site.board));
+    if let Some(name) = query.process.as_deref().filter(|name| site.parts.board.glance(name).is_none()) {
+        return Err(no_process(name, &site.parts.board));
     }
     let permit = site.streams.clone().try_acquire_owned().map_err(|_| {
         Failure::too_much("too_many_streams", format!("{MOST_STREAMS} streams are open already; close one"), 10)
     })?;
-    let hello = message("hello", &Hello { now: site.clock.now().into() });
+    let hello = message("hello", &Hello { now: site.parts.clock.now().into() });
     let listener = Listener {
-        news: site.board.news(),
+        news: site.parts.board.news(),
         only: query.process,
         waiting: hello.into_iter().collect(),
         site,
@@ -126,7 +126,7 @@ impl Listener {
                 Err(broadcast::error::RecvError::Lagged(_)) => {
                     // What was missed is old by now; so is what still waits in the channel.
                     self.news = self.news.resubscribe();
-                    let all = self.site.board.names();
+                    let all = self.site.parts.board.names();
                     let heard = all.iter().filter(|process| self.hears_of(process));
                     let anew: Vec<_> = heard.filter_map(|process| self.process(process)).collect();
                     self.waiting.extend(anew);
@@ -170,11 +170,11 @@ mod tests {
     async fn a_listener_who_is_slower_than_the_news_is_told_every_process_anew() {
         let (site, _fleet) = site(Duration::ZERO).await;
         let permit = site.streams.clone().acquire_owned().await.unwrap();
-        let news = site.board.news();
+        let news = site.parts.board.news();
         let mut listener = Listener { site: site.clone(), news, only: None, waiting: VecDeque::new(), _permit: permit };
         let ghost = ProcessName::new("ghost").unwrap();
         for _ in 0..10_000 {
-            site.board.left(&ghost);
+            site.parts.board.left(&ghost);
         }
         let first = format!("{:?}", listener.next().await.unwrap());
         assert!(first.contains("web") && !first.contains("ghost"), "{first}");
