@@ -5,7 +5,8 @@
 //! [`history::History`], asks every signal's decision backend how many processes it wants, clamps each answer to the
 //! [`bounds`] of the hour, takes the highest, and, when that differs from what runs and no wait is in the way, returns
 //! an [`step::Order`]. The engine carries the order to the platform and tells [`step::settle`] what became of it. What
-//! people say in between comes through a third door, [`step::command`]. All doors return [`event::Event`]s: everything that a person may want to know.
+//! people say in between comes through a third door, [`step::command`]. All doors return [`event::Event`]s: everything
+//! that a person may want to know.
 //!
 //! **What is absent.** There is no clock here, no network, no file, no log, no randomness. Whatever depends on time
 //! takes a `Moment`; whatever varies is an argument. So the simulator, the tests and a replay drive exactly the code
