@@ -9,13 +9,13 @@ use autoscalebot_core::moment::Moment;
 use super::{
     database::{Link, Row, Value},
     place::Place,
-    writer::microseconds,
+    writer::{Opened, microseconds},
 };
 
 /// The length of a rollup, in microseconds.
 pub const ROLLUP: i64 = 5 * 60 * 1_000_000;
 
-/// Rollups are made when their time is over for so long: what was measured then has been written.
+/// Rollups are made when their time is over for so long: a measurement may be older than the tick that has it.
 const ROLLUP_DELAY: i64 = 60 * 1_000_000;
 
 /// No more than this is rolled up at once: a day after a long pause.
@@ -67,20 +67,17 @@ impl Chores {
     }
 
     /// Does what is due.
-    pub async fn run(
-        &mut self,
-        link: &mut Link,
-        place: &Place,
-        run: Option<i64>,
-        now: &Moment,
-    ) -> Result<(), sqlx::Error> {
+    pub async fn run(&mut self, opened: &mut Opened, place: &Place, now: &Moment) -> Result<(), sqlx::Error> {
         let now = microseconds(now);
-        if let Some(run) = run {
+        let Opened { link, run, written, .. } = opened;
+        if let Some(run) = *run {
             self.look_for_others(link, run, now).await?;
         }
-        roll_up(link, now).await?;
+        let rolled_up = roll_up(link, written.as_ref().map(microseconds)).await?;
         let cutoff = self.cutoff(link, place, now).await?;
-        delete_ticks(link, cutoff).await?;
+        if let Some(rolled_up) = rolled_up {
+            delete_ticks(link, cutoff.min(rolled_up)).await?;
+        }
         if reached(link, "old rollups").await?.unwrap_or(0) <= now - SELDOM {
             let before = now - i64::from(self.keep.rollup_days) * DAY;
             for table in ["decision_rollups", "sample_rollups", "events"] {
@@ -122,19 +119,21 @@ impl Chores {
 
 const OTHER_RUNS: &str = "SELECT id FROM autoscalebot_runs WHERE id <> $1 AND last_at > $2 ORDER BY id LIMIT 1";
 
-async fn roll_up(link: &mut Link, now: i64) -> Result<(), sqlx::Error> {
-    let end = (now - ROLLUP_DELAY).div_euclid(ROLLUP) * ROLLUP;
+/// Rolls up what is over, as far as everything of that time was written: after a time without a database, much of it may
+/// still wait. How far all rollups go by now; nothing when there is nothing to roll up.
+async fn roll_up(link: &mut Link, written: Option<i64>) -> Result<Option<i64>, sqlx::Error> {
     let begin = match reached(link, "rollups").await? {
         Some(begin) => begin,
         None => {
             let first = link.fetch("SELECT min(at) FROM autoscalebot_decisions", &[]).await?;
-            let Some(first) = first.first().and_then(|row| row.int(0)) else { return Ok(()) };
+            let Some(first) = first.first().and_then(|row| row.int(0)) else { return Ok(None) };
             first.div_euclid(ROLLUP) * ROLLUP
         }
     };
-    let end = end.min(begin + LONGEST_ROLLUP);
+    let over = written.map_or(begin, |written| (written - ROLLUP_DELAY).div_euclid(ROLLUP) * ROLLUP);
+    let end = over.min(begin + LONGEST_ROLLUP);
     if end <= begin {
-        return Ok(());
+        return Ok(Some(begin));
     }
     let values: [Value<'_>; 3] = [begin.into(), end.into(), ROLLUP.into()];
     link.execute("BEGIN", &[]).await?;
@@ -142,7 +141,7 @@ async fn roll_up(link: &mut Link, now: i64) -> Result<(), sqlx::Error> {
     link.execute(ROLL_UP_SAMPLES, &values).await?;
     reach(link, "rollups", end).await?;
     link.execute("COMMIT", &[]).await?;
-    Ok(())
+    Ok(Some(end))
 }
 
 const ROLL_UP_DECISIONS: &str = "INSERT INTO autoscalebot_decision_rollups \

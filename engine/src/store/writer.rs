@@ -192,6 +192,9 @@ pub struct Opened {
     pub run: Option<i64>,
     pub processes: HashMap<ProcessName, i64>,
     pub versions: HashMap<ProcessName, (Arc<Version>, i64)>,
+    /// When the newest tick was that was written over this connection. What came before it has been written too: the queue
+    /// keeps the order.
+    pub written: Option<Moment>,
 }
 
 impl Opened {
@@ -200,7 +203,7 @@ impl Opened {
         let rows = link.fetch("SELECT name, id FROM autoscalebot_processes", &[]).await?;
         let named = |row: &super::database::Row| Some((ProcessName::new(row.text(0)?).ok()?, row.int(1)?));
         let processes = rows.iter().filter_map(named).collect();
-        Ok(Self { link, run: None, processes, versions: HashMap::new() })
+        Ok(Self { link, run: None, processes, versions: HashMap::new(), written: None })
     }
 }
 
@@ -252,7 +255,7 @@ impl Writer {
             if now.since_start >= next_chores {
                 next_chores = now.since_start.saturating_add(CHORES_EVERY);
                 if let Some(opened) = &mut self.link
-                    && let Err(error) = chores.run(&mut opened.link, &self.place, run, &now).await
+                    && let Err(error) = chores.run(opened, &self.place, &now).await
                 {
                     self.say(Some(error::in_words(&self.place, &error)));
                     self.link = None;
@@ -410,14 +413,13 @@ impl Opened {
         let run = self.run(now).await?;
         let mut new_versions = BTreeMap::new();
         let (mut ticks, mut decisions, mut samples, mut events) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut last: Option<Moment> = None;
         for message in batch {
             match message {
                 Message::Tick(row) => {
                     let process = self.process(&row.process).await?;
                     let version = self.version(process, row, now, &mut new_versions).await?;
                     let TickRecord { at, input, outcome, short, samples: in_short, state } = &row.record;
-                    last = last.filter(|last| last.since_start > at.since_start).or(Some(*at));
+                    self.written = self.written.filter(|newest| newest.since_start > at.since_start).or(Some(*at));
                     let (seq, at) = (row.seq.cast_signed(), microseconds(at));
                     let state = state.as_ref().map(|state| Cow::Owned(super::record::text(state)));
                     ticks.push([
@@ -478,7 +480,7 @@ impl Opened {
                 self.link.execute(SETTLE, &values).await?;
             }
         }
-        if let Some(last) = last {
+        if let Some(last) = self.written {
             let values = [microseconds(&last).into(), nanoseconds(last.since_start).into(), run.into()];
             self.link.execute(REACHED, &values).await?;
         }

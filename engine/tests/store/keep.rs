@@ -1,6 +1,6 @@
 //! What is kept for how long: ticks for some days, charts and events for longer, and never more than there is room for.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use autoscalebot_core::step::State;
 use autoscalebot_engine::{
@@ -10,6 +10,7 @@ use autoscalebot_engine::{
 use jiff::{SignedDuration, Timestamp};
 use libtest_mimic::Trial;
 use testkit::{program::Folder, services::Postgres};
+use tokio::time::timeout;
 
 use crate::{
     support::{claim, place, replay, ticks},
@@ -24,6 +25,9 @@ const LOOKS_A_DAY: u64 = 144;
 /// So many ticks are written before there is a look at what is to go.
 const ROUND: u64 = 24;
 
+/// In ticks of the world, without a stride.
+const QUARTER_OF_A_DAY: u64 = 6 * 3600 / 10;
+
 pub fn claims() -> Vec<Trial> {
     vec![
         claim("on_sqlite_ticks_go_after_their_days_and_charts_and_events_stay", async || {
@@ -34,6 +38,32 @@ pub fn claims() -> Vec<Trial> {
             let postgres = Postgres::start().await;
             postgres.create_database("app").await;
             ticks_go_and_charts_stay(&postgres.url_with_password("app")).await;
+        }),
+        claim("what_waited_while_the_store_was_away_is_in_the_charts", async || {
+            let folder = Folder::new();
+            let data = folder.write("data", "in the way");
+            let words = format!("sqlite:{}", data.join("store.db").display());
+            let (world, store) = (World::in_memory(), store::find(place(&words), Keep::default()).await);
+            let store = store.start(Arc::new(world.clone()));
+            run(&world, &store, 1, 1..=QUARTER_OF_A_DAY, QUARTER_OF_A_DAY + 1).await;
+            assert!(store.health().waiting > 1000, "{:?}", store.health());
+            std::fs::remove_file(data).unwrap();
+            // Time goes on while it is written.
+            run(&world, &store, 1, QUARTER_OF_A_DAY + 1..=2 * QUARTER_OF_A_DAY, 2 * QUARTER_OF_A_DAY + 1).await;
+            let written = async {
+                while store.health().error.is_some() || store.health().waiting > 0 {
+                    store.flush(Duration::from_secs(20)).await;
+                }
+            };
+            timeout(Duration::from_secs(60), written).await.unwrap();
+            // What was written last is rolled up when its time is over.
+            run(&world, &store, 1, 2 * QUARTER_OF_A_DAY + 1..=2 * QUARTER_OF_A_DAY + 60, 30).await;
+            let end = world.now().civil;
+            let wish = SeriesWish { from: end - SignedDuration::from_hours(12), to: end, points: 48 };
+            let series = store.reader().series("web", 1, &wish).await.unwrap();
+            assert!(series.is_rollup && series.at_ms.len() >= 48, "{series:?}");
+            let holes = series.signals[0].mean.iter().filter(|mean| mean.is_none()).count();
+            assert!(holes <= 1, "{series:?}");
         }),
         claim("what_is_too_large_loses_its_oldest_ticks_first_and_the_rest_still_replays", async || {
             let folder = Folder::new();
@@ -82,19 +112,24 @@ async fn ticks_go_and_charts_stay(words: &str) {
 async fn days(words: &str, keep: Keep, days: u64) -> (Arc<Store>, Timestamp) {
     let world = World::in_memory();
     let store = store::find(place(words), keep).await.start(Arc::new(world.clone()));
-    let mut bot = bot_of(&world);
-    bot.recorder = Some(store.recorder(&bot, Begins::Start));
-    let mut state = State::new(&bot.policy);
-    for look in 1..=days * LOOKS_A_DAY {
-        world.come_to(look * STRIDE);
-        bot.step(&mut state, INTERVAL * u32::try_from(look * STRIDE).unwrap()).await;
-        if look % ROUND == 0 {
-            store.flush(Duration::from_secs(20)).await;
-        }
-    }
+    run(&world, &store, STRIDE, 1..=days * LOOKS_A_DAY, ROUND).await;
     // Chores follow a batch; that they are over is known when the next one is written.
     for _ in 0..2 {
         store.flush(Duration::from_secs(20)).await;
     }
     (store, world.now().civil)
+}
+
+/// A bot looks so many times, a stride apart, and waits for the store after each round.
+async fn run(world: &World, store: &Arc<Store>, stride: u64, looks: RangeInclusive<u64>, round: u64) {
+    let mut bot = bot_of(world);
+    bot.recorder = Some(store.recorder(&bot, Begins::Start));
+    let mut state = State::new(&bot.policy);
+    for look in looks {
+        world.come_to(look * stride);
+        bot.step(&mut state, INTERVAL * u32::try_from(look * stride).unwrap()).await;
+        if look % round == 0 {
+            store.flush(Duration::from_secs(20)).await;
+        }
+    }
 }
