@@ -23,7 +23,7 @@ use serde_json::Value;
 use tokio::{sync::Mutex, time::timeout};
 use url::form_urlencoded;
 
-use super::pause::Pause;
+use super::pause::{self, Pause};
 use crate::{clock::Clock, http, measurement::MeasureError, secret::Secret, shared::Shared};
 
 /// Servers of one cluster that are tried.
@@ -264,8 +264,7 @@ impl Server {
             return Ok((client.clone(), link.number, false));
         }
         link.pause.check(&self.clock.now())?;
-        // A little less than all the time, so that a server that does not answer is remembered before we are given up.
-        let patience = limit.mul_f64(0.9);
+        let patience = pause::patience(limit);
         let connecting = async {
             let options = self.settings.options(&self.place).await?.connection_timeout(patience);
             options.connect(&self.place.servers[..]).await.map_err(|error| self.failed(&error))

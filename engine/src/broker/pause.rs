@@ -12,8 +12,18 @@ use crate::measurement::MeasureError;
 /// Short enough that a restarted broker is found again within a tick of most bots.
 const FIRST: Duration = Duration::from_millis(250);
 
+/// See [`patience`].
+const SHARE_OF_THE_LIMIT: f64 = 0.9;
+
 /// A broker that comes back is not kept waiting for longer.
 const LONGEST: Duration = Duration::from_secs(15);
+
+/// How long a try to connect may take for a question that has `limit`: a little less than all of it, so that a server that
+/// does not answer is remembered before the question is given up.
+#[must_use]
+pub fn patience(limit: Duration) -> Duration {
+    limit.mul_f64(SHARE_OF_THE_LIMIT)
+}
 
 /// The pauses between tries to connect.
 #[derive(Debug, Default)]

@@ -35,7 +35,7 @@ use self::{
     settings::{To, Way},
 };
 pub use self::{settings::Settings, walk::Walk};
-use super::pause::Pause;
+use super::pause::{self, Pause};
 use crate::{clock::Clock, http, measurement::MeasureError, shared::Shared};
 
 /// A Redis server, shared by all bots that use it.
@@ -175,7 +175,7 @@ impl Server {
         pipeline: &Pipeline,
         limit: Duration,
     ) -> Result<Vec<Value>, MeasureError> {
-        timeout(limit, self.ask_twice(slot, pipeline)).await.unwrap_or_else(|_| Err(self.timed_out()))
+        timeout(limit, self.ask_twice(slot, pipeline, limit)).await.unwrap_or_else(|_| Err(self.timed_out()))
     }
 
     fn timed_out(&self) -> MeasureError {
@@ -187,11 +187,16 @@ impl Server {
         matches!(self.way.to, To::Cluster(_))
     }
 
-    async fn ask_twice(&self, slot: Option<u16>, pipeline: &Pipeline) -> Result<Vec<Value>, MeasureError> {
-        let (open, is_new) = self.open().await?;
+    async fn ask_twice(
+        &self,
+        slot: Option<u16>,
+        pipeline: &Pipeline,
+        limit: Duration,
+    ) -> Result<Vec<Value>, MeasureError> {
+        let (open, is_new) = self.open(limit).await?;
         match self.ask_over(&open, slot, pipeline).await {
             Err(error) if is_broken(&error) && !is_new => {
-                let (open, _) = self.open().await?;
+                let (open, _) = self.open(limit).await?;
                 self.ask_over(&open, slot, pipeline).await
             }
             asked => asked,
@@ -215,7 +220,7 @@ impl Server {
     }
 
     /// The connection, and whether it was made just now.
-    async fn open(&self) -> Result<(Open, bool), MeasureError> {
+    async fn open(&self, limit: Duration) -> Result<(Open, bool), MeasureError> {
         if let Some(open) = self.link().open.clone() {
             return Ok((open, false));
         }
@@ -224,9 +229,11 @@ impl Server {
             return Ok((open, false));
         }
         self.link().pause.check(&self.clock.now())?;
-        let mut attempt = Attempt { server: self, over: false };
-        let opened = Connection::open(&self.way).await;
-        attempt.over = true;
+        // Who is dropped before says nothing about the server; the next one tries.
+        let opened = match timeout(pause::patience(limit), Connection::open(&self.way)).await {
+            Ok(opened) => opened.map_err(|why| self.told.unconnected(&why)),
+            Err(_) => Err(self.timed_out()),
+        };
         let mut link = self.link();
         match opened {
             Ok(connection) => {
@@ -236,8 +243,7 @@ impl Server {
                 link.open = Some(open.clone());
                 Ok((open, true))
             }
-            Err(why) => {
-                let error = self.told.unconnected(&why);
+            Err(error) => {
                 link.pause.failed(&error, &self.clock.now());
                 Err(error)
             }
@@ -272,21 +278,6 @@ impl Drop for Question<'_> {
         let nothing_came = self.open.answers.load(Ordering::Relaxed) == self.before;
         if !self.over && (nothing_came || self.server.is_cluster()) {
             self.server.leave(self.open.number);
-        }
-    }
-}
-
-/// An attempt to connect. When it is given up, the others do not each wait as long for the same.
-struct Attempt<'a> {
-    server: &'a Server,
-    over: bool,
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        if !self.over {
-            let (error, now) = (self.server.timed_out(), self.server.clock.now());
-            self.server.link().pause.failed(&error, &now);
         }
     }
 }

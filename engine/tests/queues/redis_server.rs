@@ -12,7 +12,7 @@ use autoscalebot_engine::{
     broker::redis::{Server, Settings},
     shared::Shared,
 };
-use futures_util::future::join_all;
+use futures_util::{FutureExt as _, future::join_all};
 use redis::{FromRedisValue, Pipeline};
 use serde_json::{Value, json};
 use testkit::services::{Cluster, Redis, Sentinel, free_ports};
@@ -51,6 +51,7 @@ pub fn claims() -> Vec<Claim> {
         claim("a_refused_command_spoils_no_other_answer", a_refused_command_spoils_no_other_answer),
         claim("a_restart_between_two_questions_costs_no_measurement", a_restart_between_two_questions),
         claim("a_server_that_is_away_is_tried_by_one_bot_at_a_time", a_server_that_is_away),
+        claim("who_loses_patience_while_connecting_holds_up_nobody", who_loses_patience_while_connecting),
         claim("no_answer_is_ever_taken_for_that_to_another_question", no_answer_is_ever_taken_for_another),
         claim("a_connection_over_which_nothing_comes_is_left", a_connection_over_which_nothing_comes_is_left),
         claim("a_hundred_bots_share_one_connection_that_closes_with_the_last", a_hundred_bots_share_one_connection),
@@ -432,6 +433,17 @@ async fn a_server_that_is_away() {
     assert!(asked.iter().all(|asked| asked.as_ref().unwrap_err().key == "timeout"), "{asked:?}");
     let connections = counting.await.unwrap();
     assert!((1..=3).contains(&connections), "{connections} connections for 100 bots");
+}
+
+async fn who_loses_patience_while_connecting() {
+    let redis = Redis::start(&[]).await;
+    let server = server(&here(&redis));
+    // Begun and dropped, long before the time is over that it has: that says nothing about the server.
+    for _ in 0..3 {
+        assert!(length(&server, "jobs").now_or_never().is_none());
+        assert_eq!(length(&server, "jobs").await, Ok(0));
+        redis.tell(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
+    }
 }
 
 async fn no_answer_is_ever_taken_for_another() {

@@ -31,7 +31,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::pause::Pause;
+use super::pause::{self, Pause};
 use crate::{clock::Clock, measurement::MeasureError, secret::Secret, shared::Shared};
 
 /// Connections to one database. Small plans of hosted databases allow twenty in all, and most of those are the app's.
@@ -163,8 +163,7 @@ impl Database {
     async fn connect(&self, options: &PgConnectOptions, limit: Duration) -> Result<PgConnection, MeasureError> {
         let mut pause = self.pause.lock().await;
         pause.check(&self.clock.now())?;
-        // A little less than all the time, so that a server that does not answer is remembered before we are given up.
-        let patience = limit.mul_f64(SHARE_OF_THE_LIMIT);
+        let patience = pause::patience(limit);
         let connected = match timeout(patience, sqlx::ConnectOptions::connect(options)).await {
             Ok(connected) => connected.map_err(|error| error::told(&self.shown, &error)),
             Err(_) => Err(self.too_slow(patience)),
