@@ -129,7 +129,11 @@ async fn a_worker_that_was_killed_works_only_until_rq_gives_it_up() {
     let measure = on(&redis, "Rq", json!({}));
     rq(&redis, "enqueue", &["default", "1"]).await;
     let mut worker = worker(&redis, "worker.1", "default");
-    until_counts("the job runs", &*measure, json!([0, 1, 0])).await;
+    until_counts("the job is taken", &*measure, json!([0, 1, 0])).await;
+    // It runs in a session of its own and outlives its worker; before it begins, RQ writes down once more how long to
+    // believe in it.
+    let runs = async || redis.tell(&["INFO", "clients"]).await.contains("blocked_clients:1");
+    until("the job waits for its release", START, runs).await;
     worker.kill();
     assert_eq!(workers(&*measure).await, [(Some(1), true)]);
     // As RQ lets both expire, some minutes later.
