@@ -173,6 +173,9 @@ pub enum Event {
     SettingsReloaded {
         /// What that means: `added`, `changed`, `removed`.
         change: String,
+        /// Each setting that has another value now, in words; none when that is not known.
+        #[serde(default)]
+        settings: Vec<String>,
     },
     /// The changed settings file is not valid; the old settings go on.
     SettingsRejected {

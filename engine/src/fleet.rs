@@ -19,7 +19,7 @@ use crate::{
     bot::Bot,
     build::{self, BuildError, Manner},
     command::Commander,
-    config::{Config, ProcessConfig},
+    config::{Config, ProcessConfig, ShownSetting, changes::changes},
     notification::dispatch::Outlets,
     scaling::Scale,
     shared::Shared,
@@ -29,6 +29,9 @@ use crate::{
 
 /// How long a bot whose settings changed may take to finish the order it is carrying out.
 const HANDING_OVER: Duration = Duration::from_secs(60);
+
+/// What new settings mean for a process that the program cared for before it was started anew.
+const CHANGED_MEANWHILE: &str = "changed since the last run";
 
 /// All bots of one program.
 pub struct Fleet {
@@ -40,6 +43,8 @@ pub struct Fleet {
 
 struct Running {
     settings: Fingerprint,
+    /// The same for people, if anybody may want to see them.
+    shown: Option<Arc<[ShownSetting]>>,
     platform: Arc<dyn Scale>,
     outlets: Outlets,
     remarks: Vec<String>,
@@ -67,11 +72,15 @@ impl Fleet {
         }
         for ((process, config), mut bot) in config.processes.into_iter().zip(bots) {
             let known = remembered.as_mut().and_then(|remembered| remembered.remove(&process));
+            let changed = known.as_ref().map(|remembered| remembered.changes(&bot)).unwrap_or_default();
             let (state, begins) = match known {
                 Some(remembered) => (remembered.hand_over(&mut bot), Begins::Resumed),
                 None => (State::new(&bot.policy), Begins::Start),
             };
             let running = Running::start(bot, Fingerprint::of(&config), state, begins, &fleet.manner, &fleet.commander);
+            if !changed.is_empty() {
+                running.tell(&process, &fleet.shared, &fleet.manner, CHANGED_MEANWHILE, changed);
+            }
             fleet.bots.insert(process, running);
         }
         Ok(fleet)
@@ -90,35 +99,39 @@ impl Fleet {
     /// Everything that could not be built; the old settings go on then.
     pub async fn reload(&mut self, config: Config) -> Result<BTreeMap<ProcessName, &'static str>, Vec<BuildError>> {
         let mut processes = config.processes;
-        let mut changes = BTreeMap::new();
+        let mut kinds = BTreeMap::new();
         processes.retain(|process, config| {
             let change = match self.bots.get(process) {
                 None => "added",
                 Some(running) if running.settings != Fingerprint::of(config) => "changed",
                 Some(_) => {
-                    changes.insert(process.clone(), "unchanged");
+                    kinds.insert(process.clone(), "unchanged");
                     return false;
                 }
             };
-            changes.insert(process.clone(), change);
+            kinds.insert(process.clone(), change);
             true
         });
         let bots = build_all(&processes.iter().collect(), &self.shared, &self.manner)?;
 
-        let removed: Vec<_> = self.bots.keys().filter(|process| !changes.contains_key(*process)).cloned().collect();
+        let removed: Vec<_> = self.bots.keys().filter(|process| !kinds.contains_key(*process)).cloned().collect();
         for process in removed {
             if let Some(running) = self.bots.remove(&process) {
-                running.tell(&process, &self.shared, &self.manner, "removed");
+                running.tell(&process, &self.shared, &self.manner, "removed", Vec::new());
                 running.end().await;
                 self.commander.close(&process);
                 self.manner.watchers.iter().for_each(|watcher| watcher.left(&process));
             }
-            changes.insert(process, "removed");
+            kinds.insert(process, "removed");
         }
         for ((process, config), bot) in processes.into_iter().zip(bots) {
+            let mut changed = Vec::new();
             let (state, begins) = match self.bots.remove(&process) {
                 None => (State::new(&bot.policy), Begins::Start),
                 Some(running) => {
+                    if let (Some(before), Some(now)) = (&running.shown, &bot.shown) {
+                        changed = changes(before, now);
+                    }
                     let as_before = running.settings.measured == Fingerprint::of(&config).measured;
                     let state = match running.end().await {
                         Some(state) => state.carried_over(&bot.policy, as_before),
@@ -128,11 +141,11 @@ impl Fleet {
                 }
             };
             let running = Running::start(bot, Fingerprint::of(&config), state, begins, &self.manner, &self.commander);
-            running.tell(&process, &self.shared, &self.manner, changes[&process]);
+            running.tell(&process, &self.shared, &self.manner, kinds[&process], changed);
             self.bots.insert(process, running);
         }
-        changes.retain(|_, change| *change != "unchanged");
-        Ok(changes)
+        kinds.retain(|_, change| *change != "unchanged");
+        Ok(kinds)
     }
 
     /// Tells everyone that changed settings were not valid.
@@ -225,9 +238,9 @@ impl Running {
         bot.watchers.iter().for_each(|watcher| watcher.joined(&bot));
         let inbox = commander.open(&bot.process);
         let (platform, outlets, protection) = (bot.platform.clone(), bot.outlets.clone(), bot.protection());
-        let remarks = bot.remarks.clone();
+        let (remarks, shown) = (bot.remarks.clone(), bot.shown.clone());
         let task = tokio::spawn(bot.run(state, inbox, stop.clone()));
-        Self { settings, platform, outlets, remarks, protection, stop, task }
+        Self { settings, shown, platform, outlets, remarks, protection, stop, task }
     }
 
     /// Ends the bot; gives back what it knew, unless it would not end.
@@ -243,8 +256,8 @@ impl Running {
         }
     }
 
-    fn tell(&self, process: &ProcessName, shared: &Shared, manner: &Manner, change: &str) {
-        let (event, now) = (Event::SettingsReloaded { change: change.to_owned() }, shared.clock.now());
+    fn tell(&self, process: &ProcessName, shared: &Shared, manner: &Manner, change: &str, settings: Vec<String>) {
+        let (event, now) = (Event::SettingsReloaded { change: change.to_owned(), settings }, shared.clock.now());
         telemetry::happened(process, &event);
         see(process, &now, &event, manner);
         self.outlets.tell(process, now, &event);

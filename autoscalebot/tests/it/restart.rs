@@ -59,3 +59,35 @@ async fn a_killed_program_still_waits_after_the_scale_before_and_all_of_it_repla
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("all identical"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_that_changed_are_told_one_by_one_whether_the_program_ran_or_not() {
+    let folder = Folder::new();
+    let with = |max: &str, secret: &str| {
+        let settings = SETTINGS.replace("max_processes = 9", &format!("max_processes = {max}"));
+        settings.replace("\"echo 50\"", &format!("\"echo 50\", env = {{ KEY = \"{secret}\" }}"))
+    };
+    folder.write("autoscale_settings.toml", &with("9", "hunter2"));
+    let mut program = started(&folder);
+    assert!(program.until(PATIENCE, |output| output.contains("measured")).await, "{}", program.output());
+    folder.write("autoscale_settings.toml", &with("7", "hunter2"));
+    assert!(program.until(PATIENCE, |output| output.contains("settings reloaded")).await, "{}", program.output());
+    program.signal("TERM");
+    program.end(PATIENCE).await;
+
+    folder.write("autoscale_settings.toml", &with("5", "hunter3"));
+    let mut program = started(&folder);
+    assert!(program.until(PATIENCE, |output| output.contains("measured")).await, "{}", program.output());
+    program.signal("TERM");
+    program.end(PATIENCE).await;
+
+    let told: Vec<String> = journal(&folder)
+        .iter()
+        .filter(|line| line["kind"] == "settings_reloaded")
+        .map(|line| format!("{} {}", line["subject"], line["facts"]))
+        .collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("(changed)") && told[0].contains("max_processes: 7 (was 9)"), "{told:?}");
+    assert!(told[1].contains("changed since the last run") && told[1].contains("max_processes: 5 (was 7)"), "{told:?}");
+    assert!(!told.concat().contains("hunter") && !told.concat().contains("min_"), "{told:?}");
+}

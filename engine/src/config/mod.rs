@@ -9,6 +9,7 @@
 //! defaults.
 
 pub mod assemble;
+pub mod changes;
 pub mod error;
 pub mod example;
 mod json;

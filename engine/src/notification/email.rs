@@ -395,7 +395,8 @@ mod tests {
     #[test]
     fn a_mail_is_ascii_on_the_wire_and_nothing_in_it_can_add_a_header() {
         let sender = Sender::new(account()).ok().unwrap();
-        let event = Event::SettingsReloaded { change: "größer\r\nBcc: all@example.org".to_owned() };
+        let event =
+            Event::SettingsReloaded { change: "größer\r\nBcc: all@example.org".to_owned(), settings: Vec::new() };
         let mail = sender.message(&notice(event)).unwrap().formatted();
         let mail = String::from_utf8(mail).unwrap();
         assert!(mail.is_ascii());

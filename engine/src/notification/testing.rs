@@ -128,7 +128,10 @@ pub fn every_event() -> Vec<Event> {
         Event::ControlExpired {
             mode: Mode::Held { count: 3, until: None, reason: "the sale begins at noon".to_owned() },
         },
-        Event::SettingsReloaded { change: "changed".to_owned() },
+        Event::SettingsReloaded {
+            change: "changed".to_owned(),
+            settings: vec!["decision.settings.max_processes: 5 (was 3)".to_owned()],
+        },
         Event::SettingsRejected { problems: vec!["web.decision.settings.increment: found 0".to_owned()] },
         Event::SettingsRejected { problems: (1..=22).map(|number| format!("problem {number}")).collect() },
     ]);

@@ -279,7 +279,10 @@ fn told(process: &str, event: &Event) -> (String, Facts) {
             let given = mode.reason().unwrap_or_default().to_owned();
             (format!("{} is over, decisions are carried out again", mode.in_words()), vec![("It was for", given)])
         }
-        Event::SettingsReloaded { change } => (format!("new settings hold ({change})"), Vec::new()),
+        Event::SettingsReloaded { change, settings } => {
+            let changed = (!settings.is_empty()).then(|| ("Changed", settings.join("; ")));
+            (format!("new settings hold ({change})"), changed.into_iter().collect())
+        }
         Event::SettingsRejected { problems } => settings_rejected(problems),
     }
 }
@@ -473,7 +476,7 @@ fn data(event: &Event) -> Value {
         }
         Event::Commanded { commanded } => json!({"command": commanded.command.in_words(), "reason": commanded.reason}),
         Event::ControlExpired { mode } => json!({"what": mode.in_words(), "reason": mode.reason()}),
-        Event::SettingsReloaded { change } => json!({"change": change}),
+        Event::SettingsReloaded { change, settings } => json!({"change": change, "settings": settings}),
         Event::SettingsRejected { problems } => json!({"problems": problems}),
     }
 }
@@ -582,7 +585,7 @@ mod tests {
     #[test]
     fn what_is_too_long_is_cut_between_letters_and_says_so() {
         let change = "ü".repeat(400);
-        let text = Text::of(&notice(Event::SettingsReloaded { change }));
+        let text = Text::of(&notice(Event::SettingsReloaded { change, settings: Vec::new() }));
         assert_eq!(text.subject.chars().count(), LONGEST_SUBJECT + 1);
         assert!(text.subject.ends_with("ü…"), "{}", text.subject);
     }

@@ -56,7 +56,13 @@ use self::{
     writer::{Message, Opened, Queue, ResultRow, TickRow, Version, Writer},
 };
 use crate::{
-    bot::Bot, clock::Clock, command::Commander, config::ShownSetting, host::Host, policy::PolicySpec, shared::Shared,
+    bot::Bot,
+    clock::Clock,
+    command::Commander,
+    config::{ShownSetting, changes::changes},
+    host::Host,
+    policy::PolicySpec,
+    shared::Shared,
 };
 
 /// How long a start waits for the store. Whoever starts an autoscaler wants it to scale; what was before comes second.
@@ -192,6 +198,15 @@ impl Remembered {
             known.history.forget_older_than(spec.interval.saturating_mul(longest), &now);
         }
         state
+    }
+
+    /// Every setting that has another value for this bot, in words; none when it is not known what they were.
+    #[must_use]
+    pub fn changes(&self, bot: &Bot) -> Vec<String> {
+        match &bot.shown {
+            Some(now) if !self.settings.is_empty() => changes(&self.settings, now),
+            _ => Vec::new(),
+        }
     }
 
     /// Whether a bot measures the same at the same place as was measured before, so that old samples keep their meaning.

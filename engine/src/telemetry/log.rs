@@ -69,7 +69,9 @@ pub fn happened(process: &ProcessName, event: &Event) {
             info!(%process, reason = commanded.reason, command = commanded.command.in_words(), "commanded");
         }
         Event::ControlExpired { mode } => info!(%process, what = mode.in_words(), "over by itself"),
-        Event::SettingsReloaded { change } => info!(%process, change, "settings reloaded"),
+        Event::SettingsReloaded { change, settings } => {
+            info!(%process, change, settings = settings.join("; "), "settings reloaded");
+        }
         Event::SettingsRejected { problems } => {
             warn!(%process, problems = problems.join("; "), "settings rejected, the old ones go on");
         }
