@@ -1,7 +1,13 @@
 //! A program in which everything happens at once, so that no metric is without a number: bots that work, queues, failures
 //! of every kind, people's hands, a store, an account at Heroku, outlets that deliver and one that cannot.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use autoscalebot_core::{
@@ -44,6 +50,9 @@ pub const SECRETS: [&str; 2] = [KEY, "hush-0123456789"];
 /// So often bots measure, so that a test need not wait long.
 const INTERVAL: Duration = Duration::from_millis(200);
 
+/// A little longer than the wait after a scale.
+const LOOKS_OF_A_WAVE: u64 = 30;
+
 /// A running scene. It ends with its test.
 pub struct Scene {
     pub sources: Sources,
@@ -73,6 +82,7 @@ impl Scene {
         let outlets = outlets(&shared, [("Memory", json!({})), ("Webhook", webhook)]);
         scene.run("web", &high, &Platform::running(1), |bot| bot.outlets = outlets);
         scene.run("celery", &high, &Platform::running(2), |bot| bot.measuring[0].measure = Box::new(Queue));
+        scene.run("waves", &high, &Platform::running(1), |bot| bot.measuring[0].measure = Box::<Waves>::default());
         scene.run("broken", &Script::of([Act::Fail]), &Platform::running(1), |_| {});
         let (mute, refusing) = (Platform::running(1), Platform::running(1));
         mute.be_mute(usize::MAX);
@@ -124,6 +134,18 @@ impl Running<'_> {
 fn outlets(shared: &Arc<Shared>, backends: [(&'static str, Value); 2]) -> Outlets {
     let backends = backends.map(|(backend, settings)| BackendSettings { backend, settings }).into();
     Outlets::build(&NotificationConfig { backends, common: Common::default() }, shared).unwrap()
+}
+
+/// High for some looks, low for as many, for ever: whoever looks late still sees a scale soon.
+#[derive(Default)]
+struct Waves(AtomicU64);
+
+#[async_trait]
+impl Measure for Waves {
+    async fn measure(&self) -> Result<Measured, MeasureError> {
+        let is_high = (self.0.fetch_add(1, Ordering::Relaxed) / LOOKS_OF_A_WAVE).is_multiple_of(2);
+        Ok(Reading::Number(Finite::from(if is_high { 2000 } else { 10 })).into())
+    }
 }
 
 /// A queue with three workers that has too much to do.
