@@ -269,7 +269,7 @@ impl Assembler<'_> {
     }
 
     fn value(&mut self, schema: &Schema, name: &str, node: &Node, path: &str) -> Option<Value> {
-        if secrets::is_secret(schema, name) || secrets::is_url_with_secret(node) {
+        if secrets::is_secret(schema, name) || secrets::is_url_with_secret(schema, name, node) {
             self.findings.hide(node.span);
         }
         let mut is_readable = true;

@@ -51,16 +51,17 @@ pub fn hide_all(root: &Node, environment: &Environment, findings: &mut Findings)
 
 fn hide(node: &Node, findings: &mut Findings) {
     match &node.content {
-        Content::Scalar(_) if is_url_with_secret(node) => findings.hide(node.span),
+        Content::Scalar(_) if looks_like_url(node) && holds_more_than_shown(node) => findings.hide(node.span),
         Content::Scalar(_) | Content::Unread(_) => {}
         Content::List(items) => items.iter().for_each(|item| hide(item, findings)),
         Content::Table(entries) => {
             for (key, node) in entries {
                 let name = key.name.to_lowercase();
-                let Names { secret, plain } = names();
+                let Names { secret, plain, urls } = names();
+                let is_like = |names: &BTreeSet<String>| nearest(&name, names.iter().map(String::as_str)).is_some();
                 // `api_kye` is not the name of a secret, but what stands there is one.
-                let may_be = sounds_secret(&name) || nearest(&name, secret.iter().map(String::as_str)).is_some();
-                if may_be && !plain.contains(&name) {
+                let may_be = (sounds_secret(&name) || is_like(secret)) && !plain.contains(&name);
+                if may_be || is_like(urls) && holds_more_than_shown(node) {
                     findings.hide(node.span);
                 } else {
                     hide(node, findings);
@@ -77,6 +78,8 @@ struct Names {
     secret: BTreeSet<String>,
     /// Those that are secret nowhere.
     plain: BTreeSet<String>,
+    /// Those that are addresses.
+    urls: BTreeSet<String>,
 }
 
 fn names() -> &'static Names {
@@ -85,6 +88,9 @@ fn names() -> &'static Names {
         for entry in entries {
             let schema = (entry.schema)();
             for name in property_names(&schema) {
+                if is_url(&schema, &name) {
+                    names.urls.insert(name.clone());
+                }
                 if is_secret(&schema, &name) { &mut names.secret } else { &mut names.plain }.insert(name);
             }
         }
@@ -94,15 +100,30 @@ fn names() -> &'static Names {
         of(measurement::BACKENDS, &mut names);
         of(scaling::BACKENDS, &mut names);
         of(notification::BACKENDS, &mut names);
-        let Names { secret, plain } = &mut names;
+        let Names { secret, plain, .. } = &mut names;
         plain.retain(|name| !secret.contains(name));
         names
     })
 }
 
-/// Whether a text is an address with a password or a token in it.
-pub fn is_url_with_secret(node: &Node) -> bool {
-    node.as_text().is_some_and(|text| text.contains("://") && UrlText::new(text).to_string() != text)
+/// Whether a setting is an address, whole or relative to another one, that may hold a password or a token.
+pub fn is_url_with_secret(schema: &Schema, name: &str, node: &Node) -> bool {
+    (is_url(schema, name) || looks_like_url(node)) && holds_more_than_shown(node)
+}
+
+/// Whether a setting is an address by its backend's schema: `measurement_url` may be `/load?token=…`, which nobody would
+/// take for one.
+fn is_url(schema: &Schema, name: &str) -> bool {
+    let property = schema.get("properties").and_then(|properties| properties.get(name));
+    property.is_some_and(|property| property.to_string().contains(&format!("\"{}\"", UrlText::FORMAT)))
+}
+
+fn looks_like_url(node: &Node) -> bool {
+    node.as_text().is_some_and(|text| text.contains("://"))
+}
+
+fn holds_more_than_shown(node: &Node) -> bool {
+    node.as_text().is_some_and(|text| UrlText::new(text).to_string() != text)
 }
 
 /// The value to show for a setting.
@@ -120,7 +141,9 @@ pub fn shown(schema: &Schema, name: &str, value: &Value) -> Value {
             Value::Object(map.iter().map(entry).collect())
         }
         Value::Array(items) => Value::Array(items.iter().map(|item| shown(schema, name, item)).collect()),
-        Value::String(text) if text.contains("://") => Value::from(UrlText::new(text).to_string()),
+        Value::String(text) if text.contains("://") || is_url(schema, name) => {
+            Value::from(UrlText::new(text).to_string())
+        }
         other => other.clone(),
     }
 }

@@ -80,6 +80,16 @@ fn no_error_shows_a_secret_of_its_line() {
             "EMAIL_HOST_PASSWORD = ['hunter2']\nADMINS = ['a@example.org']\nAUTOSCALE_SETTINGS = {'web': {'SCALING': 'DryRun', 'NOTIFICATION': {'BACKENDS': ['DjangoEmail']}}}",
         ),
         (
+            "in a relative URL beside another error",
+            "a.json",
+            r#"{"web": {"measurement": {"settings": {"measurement_url": "/load?token=hunter2", "headrs": 1}}, "scaling": "DryRun"}}"#,
+        ),
+        (
+            "in a relative URL under a misspelt name",
+            "a.json",
+            r#"{"web": {"measurement": {"measurment_url": "load/?token=hunter2"}, "scaling": "DryRn"}}"#,
+        ),
+        (
             "in a URL",
             "a.yaml",
             "web: {scaling: DryRun, notification: {backends: [{backend: Slack, webhook_url: 'ftp://hunter2', chanel: x}]}}",
@@ -120,6 +130,19 @@ fn settings_that_load_do_not_show_their_secrets() {
     let explained = explained("a.yaml", &fixture("version_3.yaml"), &environment);
     let shown = format!("{:?} {:?}", explained.loaded, explained.origins);
     assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn what_a_relative_url_asks_for_is_not_shown() {
+    for backend in ["ResponseTime", "AppDecision"] {
+        let text = format!(
+            "[web]\nscaling = \"DryRun\"\n[web.measurement]\nbackend = \"{backend}\"\n\
+             settings = {{ measurement_url = \"/load?token=hunter2\", base_url = \"http://127.0.0.1:1/x#hunter2\" }}\n"
+        );
+        let origins = explained("a.toml", &text, &Environment::default()).origins;
+        let shown = format!("{origins:?}");
+        assert!(shown.contains("/load?…") && !shown.contains("hunter2"), "{backend}: {shown}");
+    }
 }
 
 #[test]
