@@ -27,6 +27,17 @@ pub fn is_about_the_connection(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether a file is no database, or a part of it is not.
+pub fn is_damage(place: &Place, error: &sqlx::Error) -> bool {
+    matches!(place, Place::Sqlite(_)) && matches!(sqlite_kind(error), Some(11 | 26))
+}
+
+/// SQLite's kind of error: the lowest byte of its code.
+fn sqlite_kind(error: &sqlx::Error) -> Option<u32> {
+    let sqlx::Error::Database(error) = cause(error) else { return None };
+    Some(error.code()?.parse::<u32>().ok()? & 0xff)
+}
+
 /// Stable word for why nothing could be read.
 pub fn key(error: &sqlx::Error) -> &'static str {
     let sqlx::Error::Database(error) = error else { return "unavailable" };
@@ -81,8 +92,7 @@ fn hint(place: &Place, error: &sqlx::Error) -> &'static str {
         _ => return "",
     };
     match place {
-        // The lowest byte of SQLite's code is the kind of error.
-        Place::Sqlite(_) => match code.parse::<u32>().unwrap_or_default() & 0xff {
+        Place::Sqlite(_) => match sqlite_kind(error).unwrap_or_default() {
             8 | 14 => "; check that the folder exists and may be written, or set --store",
             10 => "; the disk may be full or damaged: make room or set --store",
             11 | 26 => "; the file is damaged or no database: move it away, and a new one is begun",

@@ -140,6 +140,7 @@ impl Found {
             keep: self.keep,
             link: self.opened,
             closing: None,
+            replaced: None,
         };
         tokio::spawn(writer.run());
         Arc::new(Store { place: self.place, keep: self.keep, queue, sequence: AtomicU64::new(0) })
@@ -230,7 +231,7 @@ impl Store {
             store: self.clone(),
             progress: Mutex::new(Progress {
                 begins: Some(begins),
-                seen_losses: self.queue.losses.load(Ordering::Relaxed),
+                seen_breaks: self.queue.breaks.load(Ordering::Relaxed),
                 ticks: 0,
                 seq: 0,
             }),
@@ -316,7 +317,7 @@ impl Store {
     /// Reads what was kept.
     #[must_use]
     pub fn reader(&self) -> Reader {
-        Reader::new(self.place.clone())
+        Reader::new(self.place.clone()).telling(self.queue.damage.clone())
     }
 
     /// The number of a process's version of its settings that is in force, as far as it was written.
@@ -354,7 +355,7 @@ pub struct Recorder {
 
 struct Progress {
     begins: Option<Begins>,
-    seen_losses: u64,
+    seen_breaks: u64,
     ticks: u64,
     /// The number of the newest tick.
     seq: u64,
@@ -370,9 +371,9 @@ impl Recorder {
     #[must_use]
     pub fn wants_state(&self) -> bool {
         let mut progress = self.progress();
-        let losses = self.store.queue.losses.load(Ordering::Relaxed);
-        if losses != progress.seen_losses {
-            progress.seen_losses = losses;
+        let breaks = self.store.queue.breaks.load(Ordering::Relaxed);
+        if breaks != progress.seen_breaks {
+            progress.seen_breaks = breaks;
             progress.begins.get_or_insert(Begins::Gap);
         }
         progress.begins.is_some() || progress.ticks.is_multiple_of(TICKS_BETWEEN_STATES)

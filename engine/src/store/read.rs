@@ -54,6 +54,8 @@ pub struct Reader {
     place: Place,
     permits: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<Link>>>,
+    /// Where it is noted that the store is damaged.
+    damage: Option<Arc<Mutex<Option<String>>>>,
 }
 
 /// A range for charts.
@@ -199,7 +201,12 @@ impl Reader {
     /// A reader of a place; connects when asked.
     #[must_use]
     pub fn new(place: Place) -> Self {
-        Self { place, permits: Arc::new(Semaphore::new(MOST_CONNECTIONS)), idle: Arc::default() }
+        Self { place, permits: Arc::new(Semaphore::new(MOST_CONNECTIONS)), idle: Arc::default(), damage: None }
+    }
+
+    /// The same; damage that it meets is noted there, and said in the log.
+    pub(super) fn telling(self, damage: Arc<Mutex<Option<String>>>) -> Self {
+        Self { damage: Some(damage), ..self }
     }
 
     /// The names of all processes that anything is kept of.
@@ -452,7 +459,22 @@ impl Reader {
             answer
         };
         let answer = timeout(QUESTION_LIMIT, asking).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
-        answer.map_err(|error| ReadError { key: error::key(&error), message: error::in_words(&self.place, &error) })
+        answer.map_err(|error| {
+            let message = error::in_words(&self.place, &error);
+            if error::is_damage(&self.place, &error) {
+                self.note_damage(&message);
+            }
+            ReadError { key: error::key(&error), message }
+        })
+    }
+
+    fn note_damage(&self, message: &str) {
+        let Some(damage) = &self.damage else { return };
+        let mut noted = damage.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.is_none() {
+            tracing::warn!(error = message, "the store is damaged; bots go on, and what was kept may be lost");
+            *noted = Some(message.to_owned());
+        }
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Link>> {

@@ -109,7 +109,7 @@ pub struct Version {
 /// How the store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// Why nothing can be written at present, in words.
+    /// Why nothing can be written at present, or what is kept cannot be read, in words.
     pub error: Option<String>,
     /// What was lost since the program started.
     pub lost: u64,
@@ -120,9 +120,14 @@ pub struct Health {
 /// The end of the queue that bots see.
 pub struct Queue {
     sender: mpsc::Sender<Message>,
-    /// Grows whenever something is lost, so that whoever may be concerned begins anew.
-    pub losses: AtomicU64,
+    /// What was lost.
+    losses: AtomicU64,
+    /// Grows whenever what comes next may not follow from what is kept, so that whoever may be concerned begins anew.
+    pub breaks: AtomicU64,
     pub error: Mutex<Option<String>>,
+    /// What a reader met in the file that cannot be right. It stays true until the file is another one, even when what is
+    /// written goes elsewhere in it and succeeds.
+    pub damage: Arc<Mutex<Option<String>>>,
     /// This run of the program, once it is in the store.
     pub run: Mutex<Option<i64>>,
     /// The number of each process's present version of its settings.
@@ -135,7 +140,9 @@ impl Queue {
         let queue = Self {
             sender,
             losses: AtomicU64::new(0),
+            breaks: AtomicU64::new(0),
             error: Mutex::default(),
+            damage: Arc::default(),
             run: Mutex::default(),
             versions: Mutex::default(),
         };
@@ -148,15 +155,21 @@ impl Queue {
             Ok(()) => true,
             Err(TrySendError::Full(message) | TrySendError::Closed(message)) if message.is_waited_for() => false,
             Err(_) => {
-                self.losses.fetch_add(1, Ordering::Relaxed);
+                self.lost(1);
                 false
             }
         }
     }
 
+    fn lost(&self, records: u64) {
+        self.losses.fetch_add(records, Ordering::Relaxed);
+        self.breaks.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub fn health(&self) -> Health {
+        let of = |error: &Mutex<Option<String>>| error.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Health {
-            error: self.error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            error: of(&self.error).or_else(|| of(&self.damage)),
             lost: self.losses.load(Ordering::Relaxed),
             waiting: MOST_WAITING - self.sender.capacity(),
         }
@@ -184,6 +197,9 @@ pub struct Writer {
     pub link: Option<Opened>,
     /// Who waits for the end.
     pub closing: Option<oneshot::Sender<()>>,
+    /// After the file was replaced by another: the processes of which a tick is in it since. The tick before their first
+    /// one is in the other file.
+    pub replaced: Option<HashSet<ProcessName>>,
 }
 
 /// A database that can be written to.
@@ -328,7 +344,7 @@ impl Writer {
         });
         let lost = lost.count() as u64;
         if let Some(queue) = self.queue.upgrade() {
-            queue.losses.fetch_add(lost, Ordering::Relaxed);
+            queue.lost(lost);
         }
     }
 
@@ -357,9 +373,20 @@ impl Writer {
                 "the store was removed or replaced while it was used; a new one is begun"
             );
             (self.link, *run) = (None, None);
+            self.replaced = Some(HashSet::new());
             if let Some(queue) = self.queue.upgrade() {
-                // Whatever comes next begins a new row of ticks.
-                queue.losses.fetch_add(1, Ordering::Relaxed);
+                // So that ticks to come bring their state.
+                queue.breaks.fetch_add(1, Ordering::Relaxed);
+                *queue.damage.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+        }
+        if let Some(processes) = &mut self.replaced {
+            for message in &mut *batch {
+                if let Message::Tick(row) = message
+                    && processes.insert(row.process.clone())
+                {
+                    row.begins.get_or_insert(Begins::Gap);
+                }
             }
         }
         let is_old = self.link.is_some();

@@ -118,6 +118,54 @@ pub fn claims() -> Vec<Trial> {
             let (same, unknown) = replay(&reader).await;
             assert!(same >= 40 && same + unknown == kept, "{same}, {unknown}");
         }),
+        claim("an_older_file_that_is_put_back_while_it_is_used_goes_on_and_replays", async || {
+            let (folder, away) = (Folder::new(), Folder::new());
+            let store = opened(&format!("sqlite:{}", folder.path().join("store.db").display())).await;
+            let (world, mut run) = running(&store);
+            let moved = |from: &Folder, to: &Folder| {
+                for name in ["store.db", "store.db-wal", "store.db-shm"] {
+                    let _ = std::fs::rename(from.path().join(name), to.path().join(name));
+                }
+            };
+            run.ticks(&world, 1..30).await;
+            store.flush(Duration::from_secs(20)).await;
+            moved(&folder, &away);
+            run.ticks(&world, 30..70).await;
+            store.flush(Duration::from_secs(20)).await;
+            moved(&away, &folder);
+            run.ticks(&world, 70..200).await;
+            store.flush(Duration::from_secs(20)).await;
+            let reader = store.reader();
+            let kept = ticks(&reader).await.len();
+            let (same, unknown) = replay(&reader).await;
+            assert!(same >= 90 && same + unknown == kept, "{same} of {kept}, {unknown}");
+            assert_eq!(store.health().lost, 0, "every tick is in one of the files");
+        }),
+        claim("a_damage_that_a_reader_meets_is_said_until_the_file_is_another", async || {
+            let folder = Folder::new();
+            let file = folder.path().join("store.db");
+            let store = opened(&format!("sqlite:{}", file.display())).await;
+            let (world, mut run) = running(&store);
+            run.ticks(&world, 1..300).await;
+            store.flush(Duration::from_secs(20)).await;
+            assert_eq!(store.health().error, None);
+            // Everything but its first page, and all that waits to be put into it.
+            for (name, first) in [("store.db", 1), ("store.db-wal", 0)] {
+                let damaged = std::fs::OpenOptions::new().write(true).open(folder.path().join(name)).unwrap();
+                for page in first..damaged.metadata().unwrap().len() / 4096 {
+                    std::os::unix::fs::FileExt::write_all_at(&damaged, &[0xa5; 4096], page * 4096).unwrap();
+                }
+            }
+            let unreadable = store.reader().processes().await.unwrap_err();
+            assert!(unreadable.message.contains("move it away"), "{unreadable}");
+            let error = store.health().error.expect("it is said");
+            assert!(error.contains("damaged") && error.contains("move it away"), "{error}");
+            std::fs::remove_file(&file).unwrap();
+            run.ticks(&world, 300..310).await;
+            store.flush(Duration::from_secs(20)).await;
+            until_fine(&store).await;
+            assert!(store.reader().processes().await.is_ok());
+        }),
         claim("a_server_that_goes_and_comes_back_leaves_no_hole_that_is_not_marked", async || {
             let mut postgres = Postgres::start().await;
             postgres.create_database("app").await;
