@@ -43,6 +43,8 @@ async fn a_killed_program_still_waits_after_the_scale_before_and_all_of_it_repla
     let waits = |output: &str| output.contains("held, the wait after the last scale takes");
     assert!(program.until(PATIENCE, waits).await, "{}", program.output());
     program.kill();
+    // Ten looks are missed.
+    tokio::time::sleep(Duration::from_secs(1)).await;
 
     let mut program = started(&folder);
     let decides = |output: &str| output.matches("measured").count() > 6;
@@ -53,11 +55,15 @@ async fn a_killed_program_still_waits_after_the_scale_before_and_all_of_it_repla
     program.end(PATIENCE).await;
     assert!(!folder.path().join("autoscalebot-data/store.db-wal").exists(), "one file holds all of it");
 
+    let holes: Vec<Value> = journal(&folder).into_iter().filter(|line| line["type"] == "hole").collect();
+    assert_eq!(holes.len(), 1, "between the kill and the next start: {holes:?}");
+    assert_eq!(holes[0]["begins"], "resumed", "{holes:?}");
     let orders = journal(&folder).iter().filter(|line| line["order"].is_object()).count();
     assert_eq!(orders, 1);
     let output = autoscalebot().current_dir(folder.path()).arg("replay").output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("all identical"), "{said}");
+    assert!(said.contains("nothing is known of") && said.contains("did not run"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,8 +10,10 @@
 //! that is gone costs them nothing but their memory. What is kept holds no secret: settings are kept as they may be shown.
 
 mod chores;
+mod conditions;
 mod database;
 mod error;
+mod holes;
 mod overview;
 mod place;
 mod read;
@@ -40,6 +42,7 @@ use tokio::{sync::oneshot, time::timeout};
 
 pub use self::{
     chores::Keep,
+    holes::Hole,
     overview::{Overview, Scale},
     place::{Place, USUAL_FILE},
     read::{

@@ -21,6 +21,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use super::{
     Remembered,
     chores::ROLLUP,
+    conditions::Conditions,
     database::{Link, Row, Value},
     error,
     place::Place,
@@ -518,45 +519,6 @@ const NEWEST_KEPT: &str = "SELECT run_id, seq FROM autoscalebot_ticks WHERE proc
      AND state IS NOT NULL \
      ORDER BY run_id DESC, seq DESC LIMIT 1";
 
-/// A statement whose conditions grow.
-struct Conditions<'a> {
-    text: String,
-    values: Vec<Value<'a>>,
-}
-
-impl<'a> Conditions<'a> {
-    fn new(beginning: &str) -> Self {
-        Self { text: beginning.to_owned(), values: Vec::new() }
-    }
-
-    fn value(&mut self, value: impl Into<Value<'a>>) {
-        self.values.push(value.into());
-        self.text.push_str(&format!("${}", self.values.len()));
-    }
-
-    fn and(&mut self, left: &str, value: impl Into<Value<'a>>) {
-        self.text.push_str(&format!(" AND {left} "));
-        self.value(value);
-    }
-
-    fn between(&mut self, column: &str, from: Option<Timestamp>, to: Option<Timestamp>) {
-        if let Some(from) = from {
-            self.and(&format!("{column} >="), from.as_microsecond());
-        }
-        if let Some(to) = to {
-            self.and(&format!("{column} <"), to.as_microsecond());
-        }
-    }
-
-    fn list<const N: usize>(&mut self, numbers: [i64; N]) {
-        for (index, number) in numbers.into_iter().enumerate() {
-            self.text.push_str(if index == 0 { "(" } else { ", " });
-            self.value(number);
-        }
-        self.text.push(')');
-    }
-}
-
 fn no_cursor() -> ReadError {
     ReadError { key: "bad_cursor", message: "this is no cursor; use `next` of the page before".to_owned() }
 }
@@ -586,7 +548,7 @@ fn whole(row: &Row, index: usize) -> i64 {
     row.int(index).unwrap_or_default()
 }
 
-fn time(row: &Row, index: usize) -> Option<Timestamp> {
+pub(super) fn time(row: &Row, index: usize) -> Option<Timestamp> {
     Timestamp::from_microsecond(row.int(index)?).ok()
 }
 

@@ -325,9 +325,10 @@ impl Writer {
         if queue.set_error(error) {
             match shown {
                 Some(error) => warn!(error, "the store cannot be written; bots go on, and what happens is not kept"),
-                None => {
-                    info!(lost = queue.losses.load(Ordering::Relaxed), "the store is written again");
-                }
+                None => match queue.losses.load(Ordering::Relaxed) {
+                    0 => info!("the store is written again, and nothing was lost"),
+                    lost => warn!(lost, "the store is written again; what did not fit into the queue was lost"),
+                },
             }
         }
     }

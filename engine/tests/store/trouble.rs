@@ -199,6 +199,12 @@ pub fn claims() -> Vec<Trial> {
             let gaps = kept.iter().filter(|tick| tick.begins.as_deref() == Some("gap")).count();
             assert!(gaps >= 1, "the hole is marked");
             assert_eq!(replay(&reader).await, (kept.len(), 0), "and nothing is replayed across it");
+            let holes = reader.holes(Some("web"), None, None).await.unwrap();
+            let lost: usize = holes.iter().map(|hole| usize::try_from(hole.length().as_secs() / 10).unwrap() - 1).sum();
+            assert_eq!(holes[0].begins, Begins::Gap);
+            // Their results and events are lost as well.
+            assert_eq!(kept.len() + lost, 1_199 + usize::try_from(MORE_THAN_FITS).unwrap(), "{holes:?}");
+            assert_eq!(reader.holes(None, None, None).await.unwrap(), holes);
         }),
     ]
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use autoscalebot_core::{event::Event, step::Held};
-use autoscalebot_engine::store::{DecisionRow, EventRow};
+use autoscalebot_engine::store::{DecisionRow, EventRow, Hole};
 use jiff::{SignedDuration, Timestamp};
 
 /// An order and the event that tells of it are this close: a platform that takes longer has failed before.
@@ -31,6 +31,8 @@ pub enum Told {
     Decision(Box<DecisionRow>),
     /// An event.
     Event(Box<EventRow>),
+    /// Nothing is known of the time before.
+    Hole(Hole),
 }
 
 impl From<DecisionRow> for Entry {
@@ -42,6 +44,12 @@ impl From<DecisionRow> for Entry {
 impl From<EventRow> for Entry {
     fn from(row: EventRow) -> Self {
         Self { at: row.at, process: row.process.to_string(), told: Told::Event(Box::new(row)), more: None }
+    }
+}
+
+impl From<Hole> for Entry {
+    fn from(hole: Hole) -> Self {
+        Self { at: hole.to, process: hole.process.to_string(), told: Told::Hole(hole), more: None }
     }
 }
 
@@ -92,12 +100,13 @@ pub fn once_each(mut entries: Vec<Entry>) -> Vec<Entry> {
     entries
 }
 
-/// A command comes before the decision that follows it, which comes before what is told of it.
+/// A hole is before what is known again. A command comes before the decision that follows it, which comes before what is told of it.
 fn rank(entry: &Entry) -> u8 {
     match &entry.told {
-        Told::Event(row) if matches!(row.event, Event::Commanded { .. }) => 0,
-        Told::Decision(_) => 1,
-        Told::Event(_) => 2,
+        Told::Hole(_) => 0,
+        Told::Event(row) if matches!(row.event, Event::Commanded { .. }) => 1,
+        Told::Decision(_) => 2,
+        Told::Event(_) => 3,
     }
 }
 

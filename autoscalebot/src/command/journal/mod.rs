@@ -179,6 +179,12 @@ async fn gather(history: &History, asked: &Asked, wish: &Wish) -> Result<(Vec<En
     if !only_decisions {
         entries.extend(events(history, asked, enough).await?);
     }
+    if wish.kinds.is_empty() && (asked.severities.is_empty() || asked.severities.contains(&"warning")) {
+        for process in questions(history, asked) {
+            let holes = history.reader.holes(process.as_deref(), asked.from, asked.to).await?;
+            entries.extend(holes.into_iter().map(Entry::from));
+        }
+    }
     let mut entries = entries::once_each(entries);
     if !wish.json {
         entries = entries::folded(entries);

@@ -1,6 +1,6 @@
 //! Entries of the journal as lines for people, and as JSON for programs.
 
-use autoscalebot_core::decision::Direction;
+use autoscalebot_core::{decision::Direction, units::in_words};
 use autoscalebot_engine::{
     notification::text::{self, one_line},
     store::{DecisionRow, EventRow},
@@ -54,6 +54,10 @@ fn one(entry: &Entry, look: &Look<'_>, width: usize, text: &mut String) {
     let (what, why, tone) = match &entry.told {
         Told::Decision(row) => decision(row),
         Told::Event(row) => event(row),
+        Told::Hole(hole) => {
+            let what = format!("nothing is known of the {} before", in_words(hole.length()));
+            (what, vec![hole.why().to_owned()], Tone::Warning)
+        }
     };
     let process = if look.has_many {
         format!("{}{}  ", entry.process, " ".repeat(width.saturating_sub(shown_width(&entry.process))))
@@ -116,6 +120,10 @@ pub fn lines_of_json(entries: &[Entry]) -> String {
 fn as_json(entry: &Entry) -> Value {
     match &entry.told {
         Told::Decision(row) => decision_json(row),
+        Told::Hole(hole) => json!({
+            "type": "hole", "process": hole.process.as_str(), "at": words::json_time(hole.to),
+            "from": words::json_time(hole.from), "to": words::json_time(hole.to), "begins": hole.begins, "why": hole.why(),
+        }),
         Told::Event(row) => {
             let (subject, facts, _) = words::event(&row.process, row.at, &row.event);
             let facts: Vec<Value> = facts.iter().map(|(label, text)| json!({"label": label, "text": text})).collect();

@@ -11,8 +11,8 @@ mod ticks;
 
 use std::sync::Arc;
 
-use autoscalebot_core::step::Policy;
-use autoscalebot_engine::store::{Difference, Replayer, Step, Tick};
+use autoscalebot_core::{step::Policy, units};
+use autoscalebot_engine::store::{Difference, Hole, Replayer, Step, Tick};
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
@@ -25,6 +25,9 @@ use crate::{cli::Surroundings, command, exit::Exit};
 
 /// Fields of a difference that are shown one by one.
 const MOST_FIELDS: usize = 12;
+
+/// Holes of a process that are shown one by one.
+const MOST_HOLES: usize = 5;
 
 /// What exactly was asked for.
 pub struct Wish {
@@ -85,6 +88,8 @@ struct Proof {
     first: Option<Timestamp>,
     last: Option<Timestamp>,
     difference: Option<Found>,
+    /// Times of which nothing was kept, the oldest first.
+    holes: Vec<Hole>,
     /// Why it cannot be replayed here.
     problem: Option<String>,
 }
@@ -140,6 +145,8 @@ async fn proof(
         let Some(at) = ticks.at(&tick).filter(|at| *at >= asked.from) else { continue };
         proof.count(at, number, step);
     }
+    proof.holes = history.reader.holes(Some(process), Some(asked.from), asked.to).await?;
+    proof.holes.reverse();
     Ok(proof)
 }
 
@@ -196,6 +203,13 @@ fn in_words(proofs: &[(&str, Proof)], asked: &Asked) -> String {
             let unreadable = grouped(proof.unreadable);
             text.push_str(&format!("  {unreadable} cannot be read: another version of autoscalebot wrote them\n"));
         }
+        for hole in proof.holes.iter().take(MOST_HOLES) {
+            let (from, length) = (time::with_date(hole.from, &asked.zone), units::in_words(hole.length()));
+            text.push_str(&format!("  nothing is known of {length} from {from}: {}\n", hole.why()));
+        }
+        if proof.holes.len() > MOST_HOLES {
+            text.push_str(&format!("  … and {} more such times (--json shows all)\n", proof.holes.len() - MOST_HOLES));
+        }
         if let Some(found) = &proof.difference {
             text.push_str(&difference(found, asked));
         }
@@ -244,8 +258,12 @@ fn as_json(process: &str, proof: &Proof) -> Value {
         "process": process, "ticks": proof.ticks, "identical": proof.same, "different": proof.different,
         "unknown": proof.unknown, "unreadable": proof.unreadable, "settings_versions": proof.versions,
         "from": proof.first.map(words::json_time), "to": proof.last.map(words::json_time),
-        "problem": proof.problem, "first_difference": difference,
+        "holes": proof.holes.iter().map(hole).collect::<Vec<_>>(), "problem": proof.problem, "first_difference": difference,
     })
+}
+
+fn hole(hole: &Hole) -> Value {
+    json!({"from": json_time(hole.from), "to": json_time(hole.to), "begins": hole.begins, "why": hole.why()})
 }
 
 /// `100,000`, so that people can count the digits.

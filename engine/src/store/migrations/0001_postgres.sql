@@ -40,6 +40,9 @@ CREATE TABLE autoscalebot_ticks (
     PRIMARY KEY (process_id, run_id, seq)
 );
 
+-- Where a row of ticks begins that does not follow from what was before.
+CREATE INDEX autoscalebot_beginnings ON autoscalebot_ticks (at) WHERE begins IS NOT NULL;
+
 -- The same in short, for charts and for finding a tick by its time.
 CREATE TABLE autoscalebot_decisions (
     process_id BIGINT NOT NULL,
