@@ -371,9 +371,12 @@ mod tests {
         format!("GET {path} HTTP/1.1\r\nHost: demo.example.com\r\nConnection: close\r\n\r\n")
     }
 
-    /// An address where nobody listens.
-    async fn nobody() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+    /// An address where nobody listens, as long as it is held: a port that is given back may be another test's at once.
+    fn nobody() -> (tokio::net::TcpSocket, SocketAddr) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = socket.local_addr().unwrap();
+        (socket, address)
     }
 
     #[tokio::test]
@@ -437,7 +440,8 @@ mod tests {
     #[tokio::test]
     async fn a_process_that_refuses_is_passed_over() {
         let mut stand = Stand::new().await;
-        stand.up(1, nobody().await);
+        let (_held, address) = nobody();
+        stand.up(1, address);
         stand.up(2, app(|_| ok("hello")).await);
         for _ in 0..4 {
             assert!(stand.talk(&get("/")).await.ends_with("hello"));
@@ -448,8 +452,9 @@ mod tests {
     #[tokio::test]
     async fn when_all_refuse_the_line_says_h21() {
         let mut stand = Stand::new().await;
-        stand.up(1, nobody().await);
-        stand.up(2, nobody().await);
+        let held = [nobody(), nobody()];
+        stand.up(1, held[0].1);
+        stand.up(2, held[1].1);
         assert!(stand.talk(&get("/")).await.starts_with("HTTP/1.1 503 "));
         assert!(stand.line().await.contains("code=H21 desc=\"Backend connection refused\""));
     }
