@@ -3,13 +3,17 @@
 //! A command changes the [`Control`] that is part of the state, through a door of its own
 //! ([`crate::step::command`]); what it means for the next decision is worked out where all decisions are. So a command is
 //! stored, shown and replayed like everything else that a decision rests on. A bot is in one [`Mode`] at a time, and the
-//! last command wins: nobody has to remember what was said before. Bounds hold for commands too.
+//! last command wins. One that is over by itself gives way to what stood before it, if that was to last longer: a freeze
+//! must not end because somebody held a count for a minute. Bounds hold for commands too.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{decision::Direction, moment::Moment, units::in_words};
+
+/// Commands with a length within each other; nobody remembers more.
+const MOST_BEFORE: usize = 8;
 
 /// A command, in whatever way it came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +133,17 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Whether the decisions have the say.
+    #[must_use]
+    pub fn is_automatic(&self) -> bool {
+        *self == Self::Automatic
+    }
+
+    /// Whether it goes on after this moment.
+    fn outlasts(&self, moment: Duration) -> bool {
+        !self.is_automatic() && self.until().is_none_or(|until| until > moment)
+    }
+
     /// In words, to follow "over by itself": `the hold at 3`.
     #[must_use]
     pub fn in_words(&self) -> String {
@@ -174,6 +189,9 @@ pub struct Once {
 pub struct Control {
     /// Who has the say.
     pub mode: Mode,
+    /// What stands again when the mode is over by itself, the last one first to come; each lasts longer than the next.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<Mode>,
     /// Whether orders are only told. Whoever carries orders out must look here.
     pub dry_run: bool,
     /// A count to go to as soon as the platform can be asked.
@@ -187,22 +205,36 @@ impl Control {
         let reason = || commanded.reason.clone();
         match commanded.command {
             Command::Pause { scope, length } => {
-                self.mode = Mode::Paused { scope, until: until(length), reason: reason() };
+                self.enter(Mode::Paused { scope, until: until(length), reason: reason() });
             }
             Command::Hold { count, length } => {
-                self.mode = Mode::Held { count, until: until(length), reason: reason() };
+                self.enter(Mode::Held { count, until: until(length), reason: reason() });
             }
-            Command::Resume => (self.mode, self.once) = (Mode::Automatic, None),
+            Command::Resume => (self.mode, self.before, self.once) = (Mode::Automatic, Vec::new(), None),
             Command::Scale { count } => self.once = Some(Once { count, reason: reason() }),
             Command::DryRun { on } => self.dry_run = on,
             Command::Evaluate => {}
         }
     }
 
-    /// Ends a mode whose time is over, and gives it back.
+    fn enter(&mut self, mode: Mode) {
+        self.before.push(std::mem::replace(&mut self.mode, mode));
+        match self.mode.until() {
+            Some(until) => self.before.retain(|before| before.outlasts(until)),
+            None => self.before.clear(),
+        }
+        // Those that would be over first.
+        self.before.truncate(MOST_BEFORE);
+    }
+
+    /// Ends a mode whose time is over, and gives it back; what stood before it stands again.
     pub fn expire(&mut self, now: &Moment) -> Option<Mode> {
         let is_over = self.mode.until().is_some_and(|until| until <= now.since_start);
-        is_over.then(|| std::mem::take(&mut self.mode))
+        is_over.then(|| {
+            // Much time may have passed since the last look.
+            self.before.retain(|before| before.outlasts(now.since_start));
+            std::mem::replace(&mut self.mode, self.before.pop().unwrap_or_default())
+        })
     }
 
     /// The count that a person wants, and in what words.

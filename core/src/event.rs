@@ -168,6 +168,9 @@ pub enum Event {
     ControlExpired {
         /// What is over.
         mode: Mode,
+        /// What stands again.
+        #[serde(default, skip_serializing_if = "Mode::is_automatic")]
+        then: Mode,
     },
     /// New settings hold for this process from now on.
     SettingsReloaded {

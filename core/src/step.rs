@@ -266,7 +266,7 @@ pub fn observe(
     let mut events = Vec::new();
     match state.control.expire(now) {
         None | Some(Mode::Automatic) => {}
-        Some(mode) => events.push(Event::ControlExpired { mode }),
+        Some(mode) => events.push(Event::ControlExpired { mode, then: state.control.mode.clone() }),
     }
     for (signal, sample) in samples {
         learn_sample(policy, state, signal, sample, now, &mut events);

@@ -10,7 +10,7 @@ use std::{
 use autoscalebot_core::{
     bounds::Limit,
     condition::Phase,
-    control::{Command, Commanded, Mode},
+    control::{Command, Commanded, Mode, Scope},
     decision::{Direction, Reason},
     event::Event,
     moment::Moment,
@@ -127,6 +127,11 @@ pub fn every_event() -> Vec<Event> {
         },
         Event::ControlExpired {
             mode: Mode::Held { count: 3, until: None, reason: "the sale begins at noon".to_owned() },
+            then: Mode::Automatic,
+        },
+        Event::ControlExpired {
+            mode: Mode::Held { count: 3, until: None, reason: "the sale begins at noon".to_owned() },
+            then: Mode::Paused { scope: Scope::Up, until: None, reason: "the budget of June".to_owned() },
         },
         Event::SettingsReloaded {
             change: "changed".to_owned(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use autoscalebot_core::{
     bounds::Limit,
     condition::Phase,
+    control::Mode,
     decision::{Direction, Reason},
     event::Event,
     moment::Moment,
@@ -275,9 +276,16 @@ fn told(process: &str, event: &Event) -> (String, Facts) {
         Event::Commanded { commanded } => {
             (commanded.command.in_words(), vec![("Reason given", commanded.reason.clone())])
         }
-        Event::ControlExpired { mode } => {
-            let given = mode.reason().unwrap_or_default().to_owned();
-            (format!("{} is over, decisions are carried out again", mode.in_words()), vec![("It was for", given)])
+        Event::ControlExpired { mode, then } => {
+            let given = |mode: &Mode| mode.reason().unwrap_or_default().to_owned();
+            let mut facts = vec![("It was for", given(mode))];
+            let what = if then.is_automatic() {
+                "decisions are carried out again".to_owned()
+            } else {
+                facts.push(("Reason given", given(then)));
+                format!("{} stands again", then.in_words())
+            };
+            (format!("{} is over, {what}", mode.in_words()), facts)
         }
         Event::SettingsReloaded { change, settings } => {
             let changed = (!settings.is_empty()).then(|| ("Changed", settings.join("; ")));
@@ -475,7 +483,10 @@ fn data(event: &Event) -> Value {
             json!({"message": message, "restart_in_seconds": seconds(*restart_in)})
         }
         Event::Commanded { commanded } => json!({"command": commanded.command.in_words(), "reason": commanded.reason}),
-        Event::ControlExpired { mode } => json!({"what": mode.in_words(), "reason": mode.reason()}),
+        Event::ControlExpired { mode, then } => {
+            let then = (!then.is_automatic()).then(|| then.in_words());
+            json!({"what": mode.in_words(), "reason": mode.reason(), "then": then})
+        }
         Event::SettingsReloaded { change, settings } => json!({"change": change, "settings": settings}),
         Event::SettingsRejected { problems } => json!({"problems": problems}),
     }

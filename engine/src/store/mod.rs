@@ -176,16 +176,17 @@ impl Remembered {
         };
         let again = |reason: &str| format!("{reason} (from before the restart)");
         let control = &self.state.control;
-        let mode = match &control.mode {
+        let as_command = |mode: &Mode| match mode {
             Mode::Automatic => None,
             Mode::Paused { scope, until, reason } => left(*until)
                 .map(|length| Commanded { command: Command::Pause { scope: *scope, length }, reason: again(reason) }),
             Mode::Held { count, until, reason } => left(*until)
                 .map(|length| Commanded { command: Command::Hold { count: *count, length }, reason: again(reason) }),
         };
+        let modes = control.before.iter().chain([&control.mode]).filter_map(as_command);
         let dry_run =
             control.dry_run.then(|| Commanded { command: Command::DryRun { on: true }, reason: again("dry run") });
-        mode.into_iter().chain(dry_run).collect()
+        modes.chain(dry_run).collect()
     }
 
     /// The state for a bot to go on with, as far as it still means the same. The order whose end was not seen goes to the

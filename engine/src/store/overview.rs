@@ -201,7 +201,11 @@ fn controls(newest_first: &[Row]) -> BTreeMap<String, Control> {
             Event::Commanded { commanded } if !matches!(commanded.command, Command::Scale { .. }) => {
                 control.learn(&commanded, &counted_since_1970(at));
             }
-            Event::ControlExpired { .. } => control.mode = Mode::Automatic,
+            Event::ControlExpired { then, .. } => {
+                // Its end is on the clock of the run, unlike that of what was learnt here.
+                let known = control.before.pop().filter(|_| !then.is_automatic());
+                control.mode = known.unwrap_or_default();
+            }
             _ => {}
         }
     }

@@ -68,7 +68,9 @@ pub fn happened(process: &ProcessName, event: &Event) {
         Event::Commanded { commanded } => {
             info!(%process, reason = commanded.reason, command = commanded.command.in_words(), "commanded");
         }
-        Event::ControlExpired { mode } => info!(%process, what = mode.in_words(), "over by itself"),
+        Event::ControlExpired { mode, then } => {
+            info!(%process, what = mode.in_words(), then = then.in_words(), "over by itself");
+        }
         Event::SettingsReloaded { change, settings } => {
             info!(%process, change, settings = settings.join("; "), "settings reloaded");
         }

@@ -44,8 +44,40 @@ fn a_pause_with_a_length_ends_by_itself_and_says_so() {
     bot.second = 60;
     let outcome = bot.look("99");
     assert_eq!(order_of(&outcome), Some((1, 2)));
-    assert!(has(&outcome.events, |event| matches!(event, Event::ControlExpired { mode: Mode::Paused { .. } })));
+    assert!(has(&outcome.events, |event| matches!(event, Event::ControlExpired { mode: Mode::Paused { .. }, .. })));
     assert_eq!(bot.state.control, Control::default());
+}
+
+#[test]
+fn what_stood_before_stands_again_when_something_shorter_is_over() {
+    let pause = |scope, length| Command::Pause { scope, length };
+    let hold = |length| Command::Hold { count: 3, length };
+    let all = |until| Mode::Paused { scope: Scope::All, until, reason: "the sale".to_owned() };
+    let cases = [
+        (vec![pause(Scope::All, None), hold(seconds(10))], all(None)),
+        (vec![pause(Scope::All, seconds(60)), hold(seconds(10))], all(seconds(60))),
+        // The newest of those that last longer.
+        (vec![pause(Scope::All, None), hold(seconds(20)), pause(Scope::Up, seconds(10))], all(None)),
+        // It would be over itself by now; was ended by a person; or was replaced for good.
+        (vec![pause(Scope::All, seconds(15)), hold(seconds(10))], Mode::Automatic),
+        (vec![pause(Scope::All, None), Command::Resume, hold(seconds(10))], Mode::Automatic),
+        (vec![pause(Scope::All, None), hold(None), pause(Scope::Up, seconds(10))], hold_at_3()),
+    ];
+    for (commands, expected) in cases {
+        let mut bot = Bot::with_bounds(1, 9, 3);
+        for command in commands.clone() {
+            say(&mut bot, command);
+        }
+        bot.second = 30;
+        let outcome = bot.look("5");
+        assert_eq!(bot.state.control.mode, expected, "{commands:?}");
+        let told = |event: &Event| matches!(event, Event::ControlExpired { then, .. } if *then == expected);
+        assert!(has(&outcome.events, told), "{commands:?}");
+    }
+}
+
+fn hold_at_3() -> Mode {
+    Mode::Held { count: 3, until: None, reason: "the sale".to_owned() }
 }
 
 #[test]
