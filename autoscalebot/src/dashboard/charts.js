@@ -1,9 +1,10 @@
 // The charts of one process: its readings above, its processes below, over the same stretch of time.
 //
 // A chart draws what it is given and says what was zoomed to; it fetches nothing. Failures are crosses at the bottom, not
-// gaps alone, because "could not measure" is a finding. Nobody has to see the charts: the page gives a summary and a table
-// of the same numbers, so the canvases are hidden from readers of the screen.
+// gaps alone, because "could not measure" is a finding. Where nothing is known nothing is drawn. Nobody has to see the
+// charts: the page gives a summary and a table of the same numbers, so the canvases are hidden from screen readers.
 import { h } from "./dom.js";
+import { withGaps } from "./history.js";
 import { backendName, day, minute, number, second } from "./words.js";
 
 const AXIS_WIDTH = 58;
@@ -17,7 +18,8 @@ const DAY_MS = 86_400_000;
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 const FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
-const stepped = (u, ...rest) => uPlot.paths.stepped({ align: 1 })(u, ...rest);
+/** A count holds until the next point, also when that is an empty one. */
+const stepped = (u, ...rest) => uPlot.paths.stepped({ align: 1, alignGaps: 1 })(u, ...rest);
 
 /** Labels of the axis of time: the time of day, and the day where a new one begins. */
 function timeLabels(u, splits, _axis, _space, step) {
@@ -114,16 +116,28 @@ function drawFailures(failures) {
 }
 
 const most = (values) => values.reduce((top, value) => (value !== null && value > top ? value : top), 0);
-const few = { show: (u, _series, from, to) => to - from < 40, size: 4 };
+const isNothing = (value) => value === null || value === undefined;
+
+/** A point without a neighbour has no line and would not be seen, so it is a dot however many there are. */
+function alone(u, index, all) {
+  const values = u.data[index];
+  const isAlone = (i) => !isNothing(values[i]) && isNothing(values[i - 1]) && isNothing(values[i + 1]);
+  return all ? null : [...values.keys()].filter(isAlone);
+}
+
+const few = { show: (u, _series, from, to) => to - from < 40, filter: alone, size: 4 };
 
 /**
- * @param {{zoom: (from: number, to: number) => void, hover: (index: number|null) => void}} told
+ * `hover` is told a place in the series: of the point under the pointer, or of the last point before the gap there.
+ *
+ * @param {{zoom: (from: number, to: number) => void, hover: (index: number|null, inGap: boolean) => void}} told
  */
 export function makeCharts(told) {
   const element = h("div", { class: "plots", "aria-hidden": "true" });
   /** @type {{u: any, height: (width: number) => number, data: () => any[]}[]} */
   let plots = [];
   let series = null,
+    drawn = null,
     shape = "",
     from = 0,
     to = 1;
@@ -157,7 +171,9 @@ export function makeCharts(told) {
         ],
         setCursor: [
           (u) => {
-            if (u === plots[0]?.u) told.hover(u.cursor.idx ?? null);
+            if (u !== plots[0]?.u) return;
+            const at = u.cursor.idx ?? null;
+            told.hover(drawn.index[at] ?? null, drawn.isGap[at] ?? false);
           },
         ],
       },
@@ -167,8 +183,8 @@ export function makeCharts(told) {
   function readingPlot(signal, index) {
     const height = (width) => (width < NARROW ? 150 : 184);
     const data = () => {
-      const { mean, lowest, highest } = series.readings[index];
-      return [series.at_ms, highest, lowest, mean];
+      const { mean, lowest, highest } = drawn.readings[index];
+      return [drawn.at_ms, highest, lowest, mean];
     };
     const hidden = { stroke: "transparent", width: 0, points: { show: false } };
     return {
@@ -191,7 +207,7 @@ export function makeCharts(told) {
               },
               hooks: {
                 drawAxes: [drawThresholds(signal)],
-                draw: [drawFailures(() => series.readings[index].failures)],
+                draw: [drawFailures(() => drawn.readings[index].failures)],
               },
             },
             height,
@@ -204,7 +220,7 @@ export function makeCharts(told) {
 
   function processPlot() {
     const height = (width) => (width < NARROW ? 150 : 172);
-    const data = () => [series.at_ms, series.max, series.min, series.wanted, series.running];
+    const data = () => [drawn.at_ms, drawn.max, drawn.min, drawn.wanted, drawn.running];
     const edge = { stroke: () => colour("edge"), width: 1, paths: stepped, points: { show: false } };
     return {
       height,
@@ -271,9 +287,10 @@ export function makeCharts(told) {
 
   return {
     element,
-    /** Shows `next` between two moments; charts are made anew only when the signals changed. */
-    show(next, start, stop) {
+    /** Shows `next`, in its usual step, between two moments; charts are made anew only when the signals changed. */
+    show(next, step, start, stop) {
       series = next;
+      drawn = withGaps(next, step);
       from = start;
       to = stop;
       const now = JSON.stringify(next.signals);

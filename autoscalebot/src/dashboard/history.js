@@ -10,6 +10,8 @@ import { count, span, withUnit } from "./words.js";
 const POINTS = 600;
 /** More marks than this cannot be told apart on any screen. */
 const MOST_MARKS = 500;
+/** Between points that are more steps apart there is a gap; `autoscalebot plot` (command/plot/mod.rs) says the same. */
+const GAP_STEPS = 3;
 
 /** A series without points, for a process. */
 export function emptySeries(process) {
@@ -53,6 +55,54 @@ const lists = (series) => [
   ...series.readings.flatMap(({ mean, lowest, highest, failures }) => [mean, lowest, highest, failures]),
 ];
 
+/** How many milliseconds neighbours are apart at most while all is well: a step, or longer when a signal is slower. */
+export const usualStep = (series, process) =>
+  1000 * Math.max(series.step_seconds, ...process.signals.map((signal) => signal.interval_seconds));
+
+/** Whether nothing is known between a point and the one before it: the program did not run, or records were lost. */
+export const isAfterGap = (series, i, step) => i > 0 && series.at_ms[i] - series.at_ms[i - 1] > GAP_STEPS * step;
+
+/**
+ * What the charts draw: the series with empty points in its gaps, so that no line and no shading crosses them.
+ *
+ * The series itself stays as it is, because the table, the summary and `append` must not meet points that never were.
+ * `index` leads from a drawn point to its place in the series, from an empty one to that of the last before the gap.
+ */
+export function withGaps(series, step) {
+  const at_ms = [],
+    index = [],
+    isGap = [];
+  const add = (at, i, empty) => {
+    at_ms.push(at);
+    index.push(i);
+    isGap.push(empty);
+  };
+  series.at_ms.forEach((at, i) => {
+    if (isAfterGap(series, i, step)) {
+      // What was decided holds for a step; and the pointer is nearer to an empty point all the way through the gap.
+      add(series.at_ms[i - 1] + step, i - 1, true);
+      add(at - step, i - 1, true);
+    }
+    add(at, i, false);
+  });
+  const spread = (list, empty = null) => index.map((i, place) => (isGap[place] ? empty : list[i]));
+  return {
+    at_ms,
+    index,
+    isGap,
+    running: spread(series.running),
+    wanted: spread(series.wanted),
+    min: spread(series.min),
+    max: spread(series.max),
+    readings: series.readings.map(({ mean, lowest, highest, failures }) => ({
+      mean: spread(mean),
+      lowest: spread(lowest),
+      highest: spread(highest),
+      failures: spread(failures, 0),
+    })),
+  };
+}
+
 export async function loadSeries(process, from, to, signal) {
   if (!storeOff()) {
     const query = { from: new Date(from).toISOString(), to: new Date(to).toISOString(), points: POINTS };
@@ -83,7 +133,7 @@ export async function loadMarks(name, from, to, signal) {
 }
 
 /** The charts in words. */
-export function summary(series, marks, length, following) {
+export function summary(series, marks, length, following, step) {
   if (!series.at_ms.length) return "No data in this time yet.";
   const parts = series.signals.map((signal, i) => {
     const { mean, lowest, highest, failures } = series.readings[i];
@@ -98,7 +148,13 @@ export function summary(series, marks, length, following) {
   });
   const running = series.running.filter((value) => value !== null);
   const ran = running.length ? `${Math.min(...running)} to ${Math.max(...running)} running` : "count unknown";
+  const unknown = series.at_ms.reduce(
+    (sum, at, i) => (isAfterGap(series, i, step) ? sum + at - series.at_ms[i - 1] : sum),
+    0,
+  );
+  const gaps = unknown ? `; no data for ${span(unknown)}` : "";
   const ups = marks.filter((one) => one.tone === "up").length,
     downs = marks.filter((one) => one.tone === "down").length;
-  return `${following ? "The last" : "These"} ${span(length)}: ${parts.join("; ")}; ${ran}; scaled up ${count(ups, "time")} and down ${count(downs, "time")}.`;
+  const scaled = `scaled up ${count(ups, "time")} and down ${count(downs, "time")}`;
+  return `${following ? "The last" : "These"} ${span(length)}: ${parts.join("; ")}; ${ran}${gaps}; ${scaled}.`;
 }

@@ -7,7 +7,7 @@ import { makeCharts } from "./charts.js";
 import { commandBar, sentence } from "./commands.js";
 import { fill, h, icon, setAttribute, setIcon, setText } from "./dom.js";
 import { entry } from "./entries.js";
-import { append, loadMarks, loadSeries, summary } from "./history.js";
+import { append, isAfterGap, loadMarks, loadSeries, summary, usualStep } from "./history.js";
 import { live, mayOperate, now, on, storeOff } from "./live.js";
 import { makeMarks } from "./marks.js";
 import { readingView } from "./reading.js";
@@ -172,6 +172,7 @@ function makeHistory(name, query) {
   let series = null,
     marks = [],
     loadedAt = 0,
+    askedAfter = null,
     asking = null,
     ended = false;
 
@@ -269,9 +270,13 @@ function makeHistory(name, query) {
     if (!table.hidden && series) fill(table, seriesTable(series));
   }
 
-  function hover(index) {
+  function hover(index, inGap) {
     if (index === null || !series || series.at_ms[index] === undefined) {
       idle();
+      return;
+    }
+    if (inGap) {
+      setText(readout, `No data from ${clock(series.at_ms[index])} to ${clock(series.at_ms[index + 1])}`);
       return;
     }
     const parts = [clock(series.at_ms[index])];
@@ -297,9 +302,10 @@ function makeHistory(name, query) {
 
   function draw() {
     const [from, to] = shown();
-    charts.show(series, from, to);
+    const step = usualStep(series, live.processes.get(name));
+    charts.show(series, step, from, to);
     lane.show(marks);
-    setText(words, summary(series, marks, to - from, !zoomed));
+    setText(words, summary(series, marks, to - from, !zoomed, step));
     for (const button of ranges) button.setAttribute("aria-pressed", String(!zoomed && button.dataset.range === range));
     liveButton.setAttribute("aria-pressed", String(!zoomed));
   }
@@ -338,9 +344,16 @@ function makeHistory(name, query) {
     },
     tick() {
       if (!series || zoomed) return;
-      append(series, live.processes.get(name), now() - span());
+      const newest = live.processes.get(name),
+        before = series.at_ms.at(-1);
+      append(series, newest, now() - span());
       draw();
-      if (Date.now() - loadedAt > Math.max(RELOAD_MS, series.step_seconds * 1000)) load();
+      // The line or this page may have stood still and the program not; the store knows. It is asked once for each gap.
+      const last = series.at_ms.length - 1,
+        isNew = series.at_ms[last] !== before;
+      const isGap = isNew && before !== askedAfter && isAfterGap(series, last, usualStep(series, newest));
+      if (isGap) askedAfter = before;
+      if (isGap || Date.now() - loadedAt > Math.max(RELOAD_MS, series.step_seconds * 1000)) load();
     },
     /** A new event, at once; decisions follow when the series is asked for again. */
     happened(one) {

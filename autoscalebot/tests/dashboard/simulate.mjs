@@ -76,7 +76,10 @@ export class Fleet {
     this.bots = specs(many).map((spec, i) => this.bot(spec, i));
     const now = Date.now();
     if (hours > 24) this.grow(now - 90 * DAY, now - DAY, HOUR / 2);
-    this.grow(now - Math.min(hours, 24) * HOUR, now, many > 20 ? 60_000 : 20_000);
+    // The hour that the charts begin with is complete, so that nothing in it is a gap; a large fleet has no room for it.
+    const whole = many > 20 ? 0 : Math.min(hours, 1.1) * HOUR;
+    this.grow(now - Math.min(hours, 24) * HOUR, now - whole, many > 20 ? 60_000 : 20_000);
+    this.grow(now - whole, now, interval * 1000);
     for (const bot of this.bots) if (bot.spec.command) this.command(bot, bot.spec.command);
     if (stalled) {
       this.bots[0].stalled = true;

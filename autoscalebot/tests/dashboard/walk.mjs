@@ -109,6 +109,128 @@ async function history(walk) {
   claim("and a sentence", (await page.locator("#chart-summary").textContent()).length > 30);
 }
 
+/** A series of an hour in steps of 6 s, in which a quarter of an hour is missing. */
+const HOLE = [0.4, 0.65];
+function withHole(answer) {
+  const at_ms = Array.from({ length: 600 }, (_, i) => Date.parse(answer.from) + i * 6000).filter(
+    (_, i) => i < HOLE[0] * 600 || i > HOLE[1] * 600,
+  );
+  const all = (value) => at_ms.map(() => value);
+  const readings = answer.signals.map(({ high }) => ({
+    mean: all((high ?? 10) * 0.6),
+    lowest: all((high ?? 10) * 0.3),
+    highest: all((high ?? 10) * 0.9),
+    failures: all(0),
+  }));
+  const counts = { running: all(3), wanted: all(3), min: all(1), max: all(5) };
+  return { ...answer, step_seconds: 6, source: "raw", at_ms, ...counts, readings };
+}
+
+/** How many points each chart has in the colours of its lines and areas, between two shares of its width. */
+const ink = (page, shares) =>
+  page.evaluate(([from, to]) => {
+    const copy = new OffscreenCanvas(4000, 1000).getContext("2d", { willReadFrequently: true });
+    const style = getComputedStyle(document.documentElement);
+    const palette = ["running", "line", "band", "spread"].map((name) => {
+      copy.clearRect(0, 0, 1, 1);
+      copy.fillStyle = style.getPropertyValue(`--${name}`).trim();
+      copy.fillRect(0, 0, 1, 1);
+      return copy.getImageData(0, 0, 1, 1).data.join();
+    });
+    return [...document.querySelectorAll(".plot")].map((plot) => {
+      const canvas = plot.querySelector("canvas"),
+        over = plot.querySelector(".u-over");
+      copy.clearRect(0, 0, 4000, 1000);
+      copy.drawImage(canvas, 0, 0);
+      const ratio = canvas.width / canvas.clientWidth;
+      const left = over.offsetLeft + over.clientWidth * from,
+        wide = over.clientWidth * (to - from);
+      const box = [left, over.offsetTop, wide, over.clientHeight].map((n) => Math.round(n * ratio));
+      const { data } = copy.getImageData(...box);
+      let many = 0;
+      for (let i = 0; i < data.length; i += 4) if (palette.includes(data.subarray(i, i + 4).join())) many += 1;
+      return many;
+    });
+  }, shares);
+
+async function gaps(walk) {
+  const { page, claim } = walk;
+  const route = /\/processes\/[^/]+\/series/;
+  await page.route(route, async (asked) => {
+    const response = await asked.fetch();
+    await asked.fulfill({ response, json: withHole(await response.json()) });
+  });
+  // A reload keeps the place on the page, and what is below would seem to jump while it comes.
+  await page.evaluate(() => scrollTo(0, 0));
+  await walk.go(processRoute);
+  const found = await page.evaluate(async () => {
+    const { append, emptySeries, usualStep, withGaps } = await import(new URL("assets/history.js", location.href).href);
+    const empties = (step_seconds, interval_seconds, times) => {
+      const signal = { index: 0, backend: "x", unit: "", low: 1, high: 2, reading: 1, failure: null, interval_seconds };
+      const process = { running: 4, wanted: 4, min: 1, max: 5, signals: [signal] };
+      const series = { ...emptySeries(process), step_seconds };
+      for (const seconds of times)
+        append(series, { ...process, last_tick_at: new Date(1e12 + seconds * 1000).toISOString() }, 0);
+      const drawn = withGaps(series, usualStep(series, process));
+      return drawn.index.filter((_, i) => drawn.isGap[i] && drawn.running[i] === null).join();
+    };
+    return {
+      none: empties(6, 10, [0, 10, 20, 30]),
+      threeSteps: empties(6, 10, [0, 10, 40, 50]),
+      more: empties(6, 10, [0, 10, 41, 51, 900]),
+      slow: empties(6, 300, [0, 300, 610, 1400]),
+      coarse: empties(1008, 10, [0, 1008, 3024, 3030]),
+      withoutStore: empties(0, 2, [0, 2, 4, 11]),
+    };
+  });
+  const expected = { none: "", threeSteps: "", more: "1,1,3,3", slow: "", coarse: "", withoutStore: "2,2" };
+  claim("more than three steps are a gap", JSON.stringify(found) === JSON.stringify(expected), JSON.stringify(found));
+  claim(
+    "a gap is told in the sentence",
+    await appears(page.locator("#chart-summary", { hasText: "no data for 15 min" })),
+  );
+  const [before, within, after] = [
+    await ink(page, [0.1, 0.3]),
+    await ink(page, [0.43, 0.62]),
+    await ink(page, [0.7, 0.9]),
+  ];
+  const told = JSON.stringify([before, within, after]);
+  claim("there are lines before and after a gap", before.every((n) => n > 200) && after.every((n) => n > 200), told);
+  claim(
+    "nothing is drawn across a gap",
+    within.every((n) => n === 0),
+    told,
+  );
+  const over = page.locator(".u-over").first();
+  await over.scrollIntoViewIfNeeded();
+  const box = await over.boundingBox();
+  const readout = page.locator(".readout");
+  for (const share of [0.43, 0.52, 0.62]) {
+    await page.mouse.move(box.x + box.width * share, box.y + 40);
+    claim("the pointer in a gap is told so", await appears(readout.filter({ hasText: /^No data from .+ to / })));
+  }
+  for (const share of [0.2, 0.8]) {
+    await page.mouse.move(box.x + box.width * share, box.y + 40);
+    const text = (await appears(readout.filter({ hasText: "3 running" }))) ? await readout.textContent() : "";
+    const late = await page.evaluate(
+      ([part, told]) => {
+        const [hours, minutes, seconds] = /(\d\d):(\d\d):(\d\d)/.exec(told)?.slice(1).map(Number) ?? [];
+        const wanted = Date.now() - (1 - part) * 3_600_000;
+        return Math.abs(new Date(wanted).setHours(hours, minutes, seconds) - wanted) / 1000;
+      },
+      [share, text],
+    );
+    claim("beside a gap the pointer finds its own point", late < 30, text);
+  }
+  await page.getByRole("button", { name: "Show as table" }).click();
+  const rows = await page.locator("#chart-table tbody tr").allTextContents();
+  claim("a gap has no rows in the table", rows.length > 0 && rows.every((row) => /\d–\d+$/.test(row)), rows[0]);
+  await walk.audit("process-gap");
+  await page.mouse.move(0, 0);
+  await page.getByRole("button", { name: "Hide table" }).click();
+  await page.unroute(route);
+}
+
 async function marks(walk) {
   const { page, claim } = walk;
   if (!(await page.locator(".mark").count())) await page.getByRole("button", { name: "1 d", exact: true }).click();
@@ -464,7 +586,7 @@ for (const [theme, width] of [
 ]) {
   const walk = await open(browser, { theme, width });
   // What goes wrong in one part must not hide the others.
-  for (const part of [overview, history, marks, commands, journal, settings, frame]) {
+  for (const part of [overview, history, gaps, marks, commands, journal, settings, frame]) {
     await part(walk).catch((error) =>
       walk.claim(`${part.name} can be walked through`, false, String(error).slice(0, 900)),
     );

@@ -72,7 +72,7 @@ pub struct Data {
     pub signals: Vec<Signal>,
     /// Changes of the count.
     pub scales: Vec<Scale>,
-    /// A line is not drawn across a longer time without anything.
+    /// A line is not drawn across a longer time without anything. The dashboard has the same rule, in `history.js`.
     pub longest_gap_ms: i64,
 }
 
