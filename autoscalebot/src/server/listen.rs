@@ -37,9 +37,16 @@ impl Tokens {
     /// Those of the environment.
     ///
     /// # Errors
-    /// When one is too short, or holds what no header can carry.
+    /// When one is too short, or holds what no header can carry; or both are the same.
     pub fn find(environment: &Environment) -> Result<Self, String> {
-        Ok(Self { read: token(environment, READ_TOKEN)?, operate: token(environment, OPERATE_TOKEN)? })
+        let (read, operate) = (token(environment, READ_TOKEN)?, token(environment, OPERATE_TOKEN)?);
+        if let (Some(read), Some(operate)) = (&read, &operate)
+            && read.reveal() == operate.reveal()
+        {
+            let (read, operate) = (READ_TOKEN.name, OPERATE_TOKEN.name);
+            return Err(format!("{read} and {operate} are the same: whoever may look could do everything"));
+        }
+        Ok(Self { read, operate })
     }
 
     /// Whether there is none.
@@ -137,6 +144,13 @@ mod tests {
         for variable in [READ_TOKEN, OPERATE_TOKEN] {
             assert!(Listen::find("0.0.0.0:8080", false, &environment(&[(variable.name, LONG)])).is_ok());
         }
+    }
+
+    #[test]
+    fn one_token_for_looking_and_for_commands_is_refused() {
+        let same = environment(&[(READ_TOKEN.name, LONG), (OPERATE_TOKEN.name, LONG)]);
+        let error = Listen::find("8080", false, &same).unwrap_err();
+        assert!(error.contains(READ_TOKEN.name) && !error.contains(LONG), "{error}");
     }
 
     #[test]

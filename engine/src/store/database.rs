@@ -165,6 +165,7 @@ impl Link {
                 if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                     std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
                 }
+                is_no_folder(path)?;
                 make_private(path).map_err(sqlx::Error::Io)?;
                 let options = SqliteConnectOptions::new().filename(path).create_if_missing(false);
                 let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Normal);
@@ -186,6 +187,7 @@ impl Link {
     pub async fn open_for_reading(place: &Place) -> Result<Self, sqlx::Error> {
         match place {
             Place::Sqlite(path) => {
+                is_no_folder(path)?;
                 let options = SqliteConnectOptions::new().filename(path).read_only(true).create_if_missing(false);
                 let connection = options.busy_timeout(LOCK_PATIENCE).disable_statement_logging().connect().await?;
                 Ok(Self::Sqlite(connection, Identity::of(path)))
@@ -237,6 +239,12 @@ impl Link {
             Self::Postgres(connection) => connection.close().await,
         };
     }
+}
+
+/// SQLite would speak of a broken disk.
+fn is_no_folder(path: &Path) -> Result<(), sqlx::Error> {
+    let error = || sqlx::Error::Io(std::io::Error::new(ErrorKind::IsADirectory, "it is a folder; name a file in it"));
+    if path.is_dir() { Err(error()) } else { Ok(()) }
 }
 
 /// A new file is its owner's alone: what an app's answers and programs' words hold is nobody else's business. The files

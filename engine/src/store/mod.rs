@@ -259,11 +259,15 @@ impl Store {
         }
     }
 
-    /// Keeps what was said so far and closes the database, within `limit`. What is said afterwards is lost.
+    /// Keeps what was said so far and closes the database, within `limit`; says so when that fails. What is said afterwards
+    /// is lost.
     pub async fn close(&self, limit: Duration) {
         let (done, is_done) = oneshot::channel();
-        if self.queue.put(Message::Close(done)) {
-            let _ = timeout(limit, is_done).await;
+        let is_closed =
+            self.queue.put(Message::Close(done)) && timeout(limit, is_done).await.is_ok_and(|end| end.is_ok());
+        if !is_closed {
+            let waiting = self.health().waiting;
+            tracing::warn!(waiting, "the store could not be written before the end; what waited for it is lost");
         }
     }
 

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use autoscalebot_core::{
-    control::{Command, Control, Mode},
+    control::{Command, Control},
     decision::Reason,
     event::Event,
     moment::Moment,

@@ -44,7 +44,8 @@ const LONGEST_REASON: usize = 300;
 /// So many bots are told at once when all are. Each may ask its platform, which should not see ten thousand at a time.
 const TOLD_AT_ONCE: usize = 64;
 
-/// A command. The last one wins, and the bounds hold for commands too.
+/// A command. The last one wins; when one with a length is over, what stood before it and lasts longer stands again. The
+/// bounds hold for commands too.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {

@@ -109,9 +109,12 @@ pub fn whole_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
 fn as_whole<E: serde::de::Error>(number: &Number) -> Result<u32, E> {
     let written =
         number.as_f64().filter(|number| number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(number));
-    written
-        .map(|number| number as u32)
-        .ok_or_else(|| E::custom(format!("{number} is no whole number from 0 to {}", u32::MAX)))
+    let wrong = if number.as_f64().is_some_and(|number| number > f64::from(u32::MAX)) {
+        "is too large"
+    } else {
+        "is no whole number from 0 on"
+    };
+    written.map(|number| number as u32).ok_or_else(|| E::custom(format!("{number} {wrong}")))
 }
 
 /// A word to look for in the store.
