@@ -243,8 +243,11 @@ impl Link {
 
 /// SQLite would speak of a broken disk.
 fn is_no_folder(path: &Path) -> Result<(), sqlx::Error> {
-    let error = || sqlx::Error::Io(std::io::Error::new(ErrorKind::IsADirectory, "it is a folder; name a file in it"));
-    if path.is_dir() { Err(error()) } else { Ok(()) }
+    if path.is_dir() {
+        let error = std::io::Error::new(ErrorKind::IsADirectory, "it is a folder; name a file in it");
+        return Err(sqlx::Error::Io(error));
+    }
+    Ok(())
 }
 
 /// A new file is its owner's alone: what an app's answers and programs' words hold is nobody else's business. The files

@@ -23,7 +23,7 @@ mod whatif;
 mod writer;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -143,7 +143,7 @@ impl Found {
             keep: self.keep,
             link: self.opened,
             closing: None,
-            replaced: None,
+            broken: HashSet::new(),
         };
         tokio::spawn(writer.run());
         Arc::new(Store { place: self.place, keep: self.keep, queue, sequence: AtomicU64::new(0) })

@@ -197,9 +197,8 @@ pub struct Writer {
     pub link: Option<Opened>,
     /// Who waits for the end.
     pub closing: Option<oneshot::Sender<()>>,
-    /// After the file was replaced by another: the processes of which a tick is in it since. The tick before their first
-    /// one is in the other file.
-    pub replaced: Option<HashSet<ProcessName>>,
+    /// Processes whose next tick does not follow from what is kept: the one before it is lost, or in another file.
+    pub broken: HashSet<ProcessName>,
 }
 
 /// A database that can be written to.
@@ -230,7 +229,6 @@ impl Writer {
         let mut run = self.link.as_ref().and_then(|opened| opened.run);
         let mut chores = Chores::new(self.keep);
         let mut next_chores = self.clock.now().since_start.saturating_add(CHORES_EVERY);
-        let mut broken: HashSet<ProcessName> = HashSet::new();
         loop {
             if batch.is_empty() {
                 let next = timeout(CHORES_EVERY, self.messages.recv()).await;
@@ -242,7 +240,7 @@ impl Writer {
                 self.gather(&mut batch).await;
             }
             if !batch.is_empty() {
-                match self.write(&mut batch, &mut run, &mut broken).await {
+                match self.write(&mut batch, &mut run).await {
                     Ok(()) => {
                         pause.succeeded();
                         self.say(None);
@@ -252,7 +250,7 @@ impl Writer {
                         self.say(Some(error::in_words(&self.place, &error)));
                         self.link = None;
                         if is_poison {
-                            self.drop_batch(&mut batch, &mut broken);
+                            self.drop_batch(&mut batch);
                         }
                         // Whoever waits for this to be safe need not wait for a pause.
                         batch.retain(|message| !message.is_waited_for());
@@ -334,10 +332,10 @@ impl Writer {
     }
 
     /// What is in the batch is given up.
-    fn drop_batch(&self, batch: &mut Vec<Message>, broken: &mut HashSet<ProcessName>) {
+    fn drop_batch(&mut self, batch: &mut Vec<Message>) {
         let lost = batch.drain(..).filter(|message| match message {
             Message::Tick(row) => {
-                broken.insert(row.process.clone());
+                self.broken.insert(row.process.clone());
                 true
             }
             Message::Result(_) | Message::Event(_) => true,
@@ -350,45 +348,23 @@ impl Writer {
     }
 
     /// Writes all of the batch, or nothing of it.
-    async fn write(
-        &mut self,
-        batch: &mut Vec<Message>,
-        run: &mut Option<i64>,
-        broken: &mut HashSet<ProcessName>,
-    ) -> Result<(), sqlx::Error> {
-        // After a hole only a tick that brings its state can be the next one.
-        batch.retain(|message| match message {
-            Message::Tick(row) if broken.contains(&row.process) => {
-                let brings = row.record.state.is_some();
-                if brings {
-                    broken.remove(&row.process);
-                }
-                brings
-            }
-            _ => true,
-        });
+    async fn write(&mut self, batch: &mut Vec<Message>, run: &mut Option<i64>) -> Result<(), sqlx::Error> {
         let now = self.clock.now();
-        if self.link.as_ref().is_some_and(|opened| !opened.link.is_current()) {
+        if let Some(left) = self.link.take_if(|opened| !opened.link.is_current()) {
             warn!(
                 store = self.place.shown(),
                 "the store was removed or replaced while it was used; a new one is begun"
             );
-            (self.link, *run) = (None, None);
-            self.replaced = Some(HashSet::new());
+            *run = None;
+            self.broken.extend(left.processes.into_keys());
             if let Some(queue) = self.queue.upgrade() {
                 // So that ticks to come bring their state.
                 queue.breaks.fetch_add(1, Ordering::Relaxed);
                 *queue.damage.lock().unwrap_or_else(PoisonError::into_inner) = None;
             }
         }
-        if let Some(processes) = &mut self.replaced {
-            for message in &mut *batch {
-                if let Message::Tick(row) = message
-                    && processes.insert(row.process.clone())
-                {
-                    row.begins.get_or_insert(Begins::Gap);
-                }
-            }
+        if !self.broken.is_empty() {
+            self.mark_breaks(batch);
         }
         let is_old = self.link.is_some();
         let mut written = self.transaction(batch, *run, &now).await;
@@ -414,6 +390,18 @@ impl Writer {
         Ok(())
     }
 
+    /// Nothing is replayed across a break. A tick that does not bring its state is kept all the same, for charts and for the
+    /// journal.
+    fn mark_breaks(&mut self, batch: &mut [Message]) {
+        for message in batch {
+            if let Message::Tick(row) = message
+                && self.broken.remove(&row.process)
+            {
+                row.begins.get_or_insert(Begins::Gap);
+            }
+        }
+    }
+
     /// One transaction, within its limit; connects if need be. The numbers of new versions of settings.
     async fn transaction(
         &mut self,
@@ -424,7 +412,11 @@ impl Writer {
         let writing = async {
             let opened = match &mut self.link {
                 Some(opened) => opened,
-                None => self.link.insert(Opened { run, ..Opened::open(&self.place).await? }),
+                None => {
+                    let mut opened = Opened::open(&self.place).await?;
+                    opened.go_on_with(run).await?;
+                    self.link.insert(opened)
+                }
             };
             opened.link.execute("BEGIN", &[]).await?;
             let versions = opened.insert(batch, now).await?;
@@ -513,6 +505,15 @@ impl Opened {
             self.link.execute(REACHED, &values).await?;
         }
         Ok(new_versions)
+    }
+
+    /// Goes on with a run, if it is here: what is there may be another database than before, and its next run must not
+    /// have the number of this one.
+    async fn go_on_with(&mut self, run: Option<i64>) -> Result<(), sqlx::Error> {
+        let Some(run) = run else { return Ok(()) };
+        let rows = self.link.fetch("SELECT id FROM autoscalebot_runs WHERE id = $1", &[run.into()]).await?;
+        self.run = rows.first().map(|_| run);
+        Ok(())
     }
 
     /// This run of the program; noted with its first batch.

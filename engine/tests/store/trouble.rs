@@ -141,6 +141,29 @@ pub fn claims() -> Vec<Trial> {
             assert!(same >= 90 && same + unknown == kept, "{same} of {kept}, {unknown}");
             assert_eq!(store.health().lost, 0, "every tick is in one of the files");
         }),
+        claim("tables_that_are_dropped_while_they_are_used_are_made_anew_and_the_next_run_is_another", async || {
+            let postgres = Postgres::start().await;
+            postgres.create_database("app").await;
+            let url = postgres.url_with_password("app");
+            let store = opened(&url).await;
+            let (world, mut run) = running(&store);
+            run.ticks(&world, 1..50).await;
+            store.flush(Duration::from_secs(20)).await;
+            let anew = "DROP SCHEMA public CASCADE; CREATE SCHEMA public AUTHORIZATION pg_database_owner";
+            postgres.query("app", anew).await;
+            run.ticks(&world, 50..150).await;
+            store.flush(Duration::from_secs(20)).await;
+            store.close(Duration::from_secs(20)).await;
+
+            let store = opened(&url).await;
+            let (world, mut run) = running(&store);
+            run.ticks(&world, 1..150).await;
+            store.flush(Duration::from_secs(20)).await;
+            let (health, kept) = (store.health(), ticks(&store.reader()).await);
+            assert_eq!((health.error, health.lost, kept.len()), (None, 0, 100 + 149));
+            let (same, unknown) = replay(&store.reader()).await;
+            assert!(same >= 149 && same + unknown == kept.len(), "{same}, {unknown}");
+        }),
         claim("a_damage_that_a_reader_meets_is_said_until_the_file_is_another", async || {
             let folder = Folder::new();
             let file = folder.path().join("store.db");

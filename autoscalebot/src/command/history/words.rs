@@ -14,7 +14,10 @@ use autoscalebot_core::{
     step::{Order, Settled},
     units::Finite,
 };
-use autoscalebot_engine::notification::{Notice, text};
+use autoscalebot_engine::{
+    notification::{Notice, text},
+    store::Hole,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -94,6 +97,12 @@ pub fn event(process: &ProcessName, at: Timestamp, event: &Event) -> (String, Ve
         text::Severity::Error => Tone::Bad,
     };
     (happened, facts, tone)
+}
+
+/// A time of which nothing is known, as JSON.
+#[must_use]
+pub fn hole_json(hole: &Hole) -> Value {
+    json!({"from": json_time(hole.from), "to": json_time(hole.to), "begins": hole.begins, "why": hole.why()})
 }
 
 /// A moment for programs: RFC 3339 in UTC, with milliseconds.

@@ -100,7 +100,8 @@ pub fn once_each(mut entries: Vec<Entry>) -> Vec<Entry> {
     entries
 }
 
-/// A hole is before what is known again. A command comes before the decision that follows it, which comes before what is told of it.
+/// A hole is before what is known again. A command comes before the decision that follows it, which comes before what is
+/// told of it.
 fn rank(entry: &Entry) -> u8 {
     match &entry.told {
         Told::Hole(_) => 0,

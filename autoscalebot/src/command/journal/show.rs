@@ -120,10 +120,13 @@ pub fn lines_of_json(entries: &[Entry]) -> String {
 fn as_json(entry: &Entry) -> Value {
     match &entry.told {
         Told::Decision(row) => decision_json(row),
-        Told::Hole(hole) => json!({
-            "type": "hole", "process": hole.process.as_str(), "at": words::json_time(hole.to),
-            "from": words::json_time(hole.from), "to": words::json_time(hole.to), "begins": hole.begins, "why": hole.why(),
-        }),
+        Told::Hole(hole) => {
+            let mut told = words::hole_json(hole);
+            told["type"] = "hole".into();
+            told["process"] = hole.process.as_str().into();
+            told["at"] = told["to"].clone();
+            told
+        }
         Told::Event(row) => {
             let (subject, facts, _) = words::event(&row.process, row.at, &row.event);
             let facts: Vec<Value> = facts.iter().map(|(label, text)| json!({"label": label, "text": text})).collect();

@@ -258,12 +258,9 @@ fn as_json(process: &str, proof: &Proof) -> Value {
         "process": process, "ticks": proof.ticks, "identical": proof.same, "different": proof.different,
         "unknown": proof.unknown, "unreadable": proof.unreadable, "settings_versions": proof.versions,
         "from": proof.first.map(words::json_time), "to": proof.last.map(words::json_time),
-        "holes": proof.holes.iter().map(hole).collect::<Vec<_>>(), "problem": proof.problem, "first_difference": difference,
+        "holes": proof.holes.iter().map(words::hole_json).collect::<Vec<_>>(), "problem": proof.problem,
+        "first_difference": difference,
     })
-}
-
-fn hole(hole: &Hole) -> Value {
-    json!({"from": json_time(hole.from), "to": json_time(hole.to), "begins": hole.begins, "why": hole.why()})
 }
 
 /// `100,000`, so that people can count the digits.

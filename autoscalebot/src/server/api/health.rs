@@ -60,7 +60,7 @@ enum Role {
 struct StoreHealth {
     /// What it is.
     kind: StoreKind,
-    /// Whether it writes.
+    /// Whether it writes, and is whole.
     state: StoreState,
     /// Why it does not.
     error: Option<String>,
